@@ -1,0 +1,1 @@
+"""Pure values and functions: no I/O, clock, event loop or thread. The agent, the sink and the readers share it."""

@@ -1,0 +1,118 @@
+"""What comes off a bus: Frame, Sample, Notice, and the clock they carry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from packseal.core.quantities import Channel
+
+NS_PER_S = 1_000_000_000
+
+
+class ClockQuality(IntEnum):
+    """How far the wall clock can be trusted. Order and durations never depend on it."""
+
+    UNSYNCHRONISED = 0
+    RTC = 1
+    NTP = 2
+    GNSS = 3
+
+
+class Instant(NamedTuple):
+    """One moment on both clocks.
+
+    `mono_ns`: CLOCK_MONOTONIC or, in a replay, the recording's own clock; never steps back within one boot.
+    `wall_ns`: nanoseconds since 1970-01-01T00:00:00Z; may step in either direction.
+    """
+
+    mono_ns: int
+    wall_ns: int
+    quality: ClockQuality
+
+
+class Clock(Protocol):
+    """Where the present comes from: the machine, or the recording that is being replayed."""
+
+    def now(self) -> Instant:
+        """Return the present on both clocks."""
+
+
+class Frame(NamedTuple):
+    """One message off a wire, as it was. `address` is the CAN id, with 0x8000_0000 set for a 29-bit id."""
+
+    address: int
+    data: bytes
+    mono_ns: int
+
+
+class Flaw(IntEnum):
+    """Why a value that was on the wire is not in the sample."""
+
+    OUT_OF_RANGE = 1
+    NOT_AVAILABLE = 2  # the BMS itself sent its "signal not available" pattern
+    NOT_A_NUMBER = 3
+    PLACEHOLDER = 4  # a firmware known to send a constant
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one battery said at one instant. Sparse: an absent channel was not said. Immutable.
+
+    `values` hold finite numbers in each quantity's own unit, current positive while charging. A channel in `flaws`
+    was on the wire but unusable; it is never in `values` as well.
+    """
+
+    at: Instant
+    values: Mapping[Channel, float]
+    flaws: Mapping[Channel, Flaw] = field(default_factory=dict)
+
+
+class EventCode(IntEnum):
+    """What can happen to a battery or its wire; the codes of event records (docs/formats/record.md)."""
+
+    BUS_OFF = 1
+    BUS_ERROR_PASSIVE = 2
+    BUS_ERROR_WARNING = 3
+    BUS_SILENT = 4
+    BUS_RECOVERED = 5
+    LINK_LOST = 6
+    FRAMES_DROPPED = 7
+    DEEP_DISCHARGE = 20
+    OVERCHARGE = 21
+    VALUES_FLAWED = 30
+    PLACEHOLDER_SEEN = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth an event record. `attributes` are small facts by name (integers, text), sorted when sealed."""
+
+    code: EventCode
+    at: Instant
+    attributes: Mapping[str, int | str] = field(default_factory=dict)
+
+
+class LinkState(IntEnum):
+    """The health of a battery's wire, worst first shown."""
+
+    CONNECTING = 0
+    HEALTHY = 1
+    SILENT = 2
+    ERROR_PASSIVE = 3
+    BUS_OFF = 4
+    LOST = 5
+
+
+@dataclass(slots=True)
+class LinkCounts:
+    """What a driver has seen since it started; only ever grows. `state` is the link's present health."""
+
+    state: LinkState = LinkState.CONNECTING
+    frames: int = 0
+    unknown: int = 0  # frames whose id no profile line names
+    short: int = 0  # frames shorter than their definition
+    flawed: int = 0  # values flagged, see Flaw
+    dropped: int = 0  # frames the kernel dropped before we read them
+    samples: int = 0
+    error_frames: int = 0

@@ -1,0 +1,1 @@
+"""The sink: verifies, stores and serves what gateways send."""

@@ -1,0 +1,1 @@
+"""Battery profiles and their DBC files, one folder per BMS family."""

@@ -1,0 +1,1 @@
+"""Drivers: a link, a framer and a profile under one name, giving samples."""

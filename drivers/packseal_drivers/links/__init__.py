@@ -1,0 +1,1 @@
+"""Links: one wire each, read-only. None knows another."""

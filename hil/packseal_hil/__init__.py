@@ -1,0 +1,1 @@
+"""The bench: simulated batteries and buses. Not in the wheel."""
