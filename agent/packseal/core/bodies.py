@@ -1,0 +1,160 @@
+"""The bodies of the five record kinds and their CBOR (docs/formats/record.md)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from packseal.core import cbor, columns
+from packseal.core.errors import FormatError
+from packseal.core.passport import Snapshot
+from packseal.core.readings_cbor import decode_snapshot, encode_snapshot
+from packseal.core.sample import EventCode
+
+Attributes = Mapping[str, int | str | bytes]
+"""Small facts by name. Names are lower-case words with their unit, such as `duration_ms`."""
+
+MAX_ATTRIBUTES = 32
+
+
+class Kind(IntEnum):
+    """What a record is."""
+
+    SNAPSHOT = 1
+    TELEMETRY = 2
+    EVENT = 3
+    GAP = 4
+    LIFECYCLE = 5
+
+
+class GapCause(IntEnum):
+    """Why a stretch of time is not in the log."""
+
+    NO_SAMPLES = 1  # the battery said nothing for longer than the gap limit
+    STOPPED = 2  # the agent was stopped in good order
+    UNCLEAN_STOP = 3  # the agent was killed or lost power; its open window is not recorded
+    NOT_STORED = 4  # the journal could not be written for so long that memory ran out
+
+
+class LifecycleCode(IntEnum):
+    """What happened to the agent or its log."""
+
+    LOG_BEGUN = 1
+    AGENT_STARTED = 2
+    AGENT_STOPPED = 3
+    CLOCK_STEPPED = 4
+    CONFIGURATION = 5
+    METER_RESET = 6
+    SOURCE_ENDED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """One window of samples. `blob` is what `columns.pack` made of them, kept as it was signed."""
+
+    first_mono_ms: int
+    first_wall_ms: int
+    count: int
+    span_ms: int
+    blob: bytes
+
+    def rows(self) -> list[columns.Row]:
+        """Unfold the window; raises FormatError."""
+        return columns.unpack(self.blob, self.first_mono_ms, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened to the battery or its wire."""
+
+    code: EventCode
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch that the log does not hold: from the last sample before it to the first after it, UTC milliseconds."""
+
+    cause: GapCause
+    from_wall_ms: int
+    to_wall_ms: int
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """Something happened to the agent, its clock or this log."""
+
+    code: LifecycleCode
+    attributes: Attributes = field(default_factory=dict)
+
+
+Body = Snapshot | Telemetry | Event | Gap | Lifecycle
+
+KIND_OF: dict[type, Kind] = {
+    Snapshot: Kind.SNAPSHOT,
+    Telemetry: Kind.TELEMETRY,
+    Event: Kind.EVENT,
+    Gap: Kind.GAP,
+    Lifecycle: Kind.LIFECYCLE,
+}
+
+
+def encode_body(body: Body, wall_ms: int) -> Mapping[int, object]:
+    """Return the CBOR map of `body` for a record of wall time `wall_ms`."""
+    match body:
+        case Snapshot():
+            return encode_snapshot(body, wall_ms)
+        case Telemetry():
+            return {1: body.first_mono_ms, 2: body.first_wall_ms, 3: body.count, 4: body.span_ms, 5: body.blob}
+        case Gap():
+            return {1: int(body.cause), 2: body.from_wall_ms, 3: body.to_wall_ms, **_attributes(4, body.attributes)}
+        case Event() | Lifecycle():
+            return {1: int(body.code), **_attributes(2, body.attributes)}
+
+
+def decode_body(kind: Kind, value: object, wall_ms: int) -> Body:
+    """Return the body of a record of this kind; raises FormatError."""
+    match kind:
+        case Kind.SNAPSHOT:
+            return decode_snapshot(value, wall_ms)
+        case Kind.TELEMETRY:
+            return _decode_telemetry(value)
+        case Kind.EVENT:
+            parts = cbor.as_map(value, "event", (1,), (2,))
+            return Event(_member(EventCode, parts[1]), _read_attributes(parts.get(2)))
+        case Kind.GAP:
+            parts = cbor.as_map(value, "gap", (1, 2, 3), (4,))
+            start, end = (cbor.as_uint(parts[k], "gap time") for k in (2, 3))
+            return Gap(_member(GapCause, parts[1]), start, end, _read_attributes(parts.get(4)))
+        case Kind.LIFECYCLE:
+            parts = cbor.as_map(value, "lifecycle", (1,), (2,))
+            return Lifecycle(_member(LifecycleCode, parts[1]), _read_attributes(parts.get(2)))
+
+
+def _decode_telemetry(value: object) -> Telemetry:
+    parts = cbor.as_map(value, "telemetry", (1, 2, 3, 4, 5))
+    mono, wall, count, span = (cbor.as_uint(parts[k], "telemetry window") for k in (1, 2, 3, 4))
+    return Telemetry(mono, wall, count, span, cbor.as_bytes(parts[5], "telemetry columns"))
+
+
+def _attributes(key: int, attributes: Attributes) -> dict[int, object]:
+    return {key: dict(attributes)} if attributes else {}
+
+
+def _read_attributes(value: object) -> Attributes:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not 0 < len(value) <= MAX_ATTRIBUTES:
+        raise FormatError(f"attributes must be a map of 1 to {MAX_ATTRIBUTES} entries")
+    for name, fact in value.items():
+        if not isinstance(name, str) or type(fact) not in (int, str, bytes):
+            raise FormatError("attributes map text to an integer, a text or a byte string")
+    return dict(value)
+
+
+def _member(codes: Any, value: object) -> Any:  # noqa: ANN401 - an IntEnum class and its member
+    try:
+        return codes(cbor.as_uint(value, codes.__name__))
+    except ValueError as error:
+        raise FormatError(f"{value} is no {codes.__name__} that version 1 knows") from error

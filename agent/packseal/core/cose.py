@@ -1,0 +1,174 @@
+"""COSE_Sign1 (RFC 9052 §4.2) with Ed25519 and ES256 (RFC 9053), and key thumbprints (RFC 9679).
+
+Assembled by hand over cbor2 and cryptography, because the signed bytes' prefix is the same for every record of a log
+and can be kept. Holds no key: a Signer does.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+import cbor2
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from packseal.core import cbor
+from packseal.core.errors import FormatError, InputError, VerifyError
+
+TAG_SIGN1 = 18  # RFC 9052 §4.2
+HEADER_ALG, HEADER_KID, HEADER_CWT_CLAIMS = 1, 4, 15  # RFC 9052 §3.1; RFC 9597 §2
+CLAIM_ISSUER, CLAIM_SUBJECT = 1, 2  # RFC 8392 §3.1
+SIGNATURE_BYTES = 64  # both algorithms: RFC 8032 §5.1.6, RFC 9053 §2.1
+
+_SIGN1_START = b"\xd2\x84"  # tag 18, array of four
+_TO_BE_SIGNED_START = b"\x84\x6aSignature1"  # RFC 9052 §4.4: array of four, context text
+
+
+class Algorithm(IntEnum):
+    """COSE algorithm numbers (RFC 9053 §2.1 and §2.2)."""
+
+    EDDSA = -8
+    ES256 = -7
+
+
+class Signer(Protocol):
+    """Whatever holds a private key."""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The algorithm of every signature it makes."""
+
+    @property
+    def kid(self) -> bytes:
+        """The SHA-256 thumbprint of its public key, 32 bytes."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the 64-byte COSE signature (ES256: r ‖ s) over `data`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """A parsed, not yet verified COSE_Sign1."""
+
+    protected: bytes
+    unprotected: Mapping[Any, Any]
+    payload: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A verification key with its algorithm and thumbprint."""
+
+    key: Ed25519PublicKey | ec.EllipticCurvePublicKey
+    algorithm: Algorithm
+    kid: bytes
+
+    def check(self, signature: bytes, data: bytes) -> None:
+        """Raise VerifyError unless `signature` is this key's over `data`."""
+        if len(signature) != SIGNATURE_BYTES:
+            raise VerifyError(f"a signature of {len(signature)} bytes where {SIGNATURE_BYTES} are needed")
+        try:
+            if isinstance(self.key, Ed25519PublicKey):
+                self.key.verify(signature, data)
+            else:
+                r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+                self.key.verify(encode_dss_signature(r, s), data, ec.ECDSA(SHA256()))
+        except InvalidSignature as error:
+            raise VerifyError("the signature does not fit the bytes and the key") from error
+
+
+def public_key(key: object) -> PublicKey:
+    """Wrap a `cryptography` public key.
+
+    Raises:
+        InputError: neither Ed25519 nor on curve P-256.
+    """
+    if isinstance(key, Ed25519PublicKey):
+        return PublicKey(key, Algorithm.EDDSA, _thumbprint_ed25519(key))
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return PublicKey(key, Algorithm.ES256, _thumbprint_p256(key))
+    raise InputError("the key must be Ed25519 or ECDSA on curve P-256")
+
+
+def public_key_from_pem(pem: bytes) -> PublicKey:
+    """Read a PEM "PUBLIC KEY"; raises InputError when it is none or of another kind."""
+    try:
+        return public_key(serialization.load_pem_public_key(pem))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InputError("not a PEM public key (a file that starts with -----BEGIN PUBLIC KEY-----)") from error
+
+
+def _thumbprint_ed25519(key: Ed25519PublicKey) -> bytes:
+    # RFC 9679 §4.1: kty OKP (1), crv Ed25519 (6), x
+    return hashlib.sha256(cbor.encode({1: 1, -1: 6, -2: key.public_bytes_raw()})).digest()
+
+
+def _thumbprint_p256(key: ec.EllipticCurvePublicKey) -> bytes:
+    # RFC 9679 §4.2: kty EC2 (2), crv P-256 (1), x, y
+    numbers = key.public_numbers()
+    x, y = numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
+    return hashlib.sha256(cbor.encode({1: 2, -1: 1, -2: x, -3: y})).digest()
+
+
+class Envelope:
+    """Signs payloads under one protected header, whose bytes are made once.
+
+    Args:
+        signer: the key.
+        issuer: the URI of who signs (CWT claim 1).
+        subject: the URI of what it is about (CWT claim 2).
+    """
+
+    def __init__(self, signer: Signer, issuer: str, subject: str) -> None:
+        claims = {CLAIM_ISSUER: issuer, CLAIM_SUBJECT: subject}
+        protected = cbor.byte_string(
+            cbor.encode({HEADER_ALG: int(signer.algorithm), HEADER_KID: signer.kid, HEADER_CWT_CLAIMS: claims})
+        )
+        self._sign = signer.sign
+        self._to_be_signed = _TO_BE_SIGNED_START + protected + b"\x40"  # empty external_aad
+        self._start = _SIGN1_START + protected + b"\xa0"  # empty unprotected header
+
+    def seal(self, payload: bytes) -> bytes:
+        """Return the COSE_Sign1 bytes over `payload`."""
+        wrapped = cbor.byte_string(payload)
+        return self._start + wrapped + cbor.byte_string(self._sign(self._to_be_signed + wrapped))
+
+
+def parse(data: bytes) -> Sign1:
+    """Take a tagged COSE_Sign1 apart; any COSE one, not only ours. Does not verify.
+
+    Raises:
+        FormatError: not a COSE_Sign1 with an attached payload.
+    """
+    try:
+        item = cbor2.loads(data, max_depth=cbor.MAX_DEPTH)
+    except (cbor2.CBORError, ValueError, TypeError) as error:
+        raise FormatError(f"not CBOR: {error}") from error
+    if not isinstance(item, cbor2.CBORTag) or item.tag != TAG_SIGN1:
+        raise FormatError("not a COSE_Sign1: CBOR tag 18 is missing")
+    parts = cbor.as_array(item.value, "COSE_Sign1")
+    if len(parts) != 4 or not isinstance(parts[1], Mapping):  # noqa: PLR2004 - RFC 9052 §4.2
+        raise FormatError("a COSE_Sign1 has four parts, the second a map")
+    protected, payload, signature = (cbor.as_bytes(parts[i], f"COSE_Sign1 part {i}") for i in (0, 2, 3))
+    return Sign1(protected, parts[1], payload, signature)
+
+
+def verify(message: Sign1, key: PublicKey, external_aad: bytes = b"") -> None:
+    """Check the signature and that the protected header names this key's algorithm.
+
+    Raises:
+        VerifyError: wrong algorithm or signature.
+    """
+    header = cbor.decode(message.protected, "protected header") if message.protected else {}
+    named = header.get(HEADER_ALG) if isinstance(header, Mapping) else None
+    if named != key.algorithm:
+        raise VerifyError(f"the header names algorithm {named}, the key is for {int(key.algorithm)}")
+    parts = (message.protected, external_aad, message.payload)
+    key.check(message.signature, _TO_BE_SIGNED_START + b"".join(map(cbor.byte_string, parts)))

@@ -1,0 +1,164 @@
+"""Record: one signed entry of a log. Bytes are made once and travel unchanged (docs/formats/record.md).
+
+A record is a COSE_Sign1 whose protected header is `{1: alg, 4: kid, 15: {1: issuer, 2: subject}}` and whose payload is
+`{0: version, 1: kind, 2: log id, 3: sequence, 4: previous hash, 5: boot id, 6: monotonic ms, 7: wall ms,
+8: clock quality, 9: body}`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from packseal.core import cbor, cose
+from packseal.core.bodies import KIND_OF, Body, Kind, decode_body, encode_body
+from packseal.core.errors import FormatError, VerifyError
+from packseal.core.sample import ClockQuality
+
+VERSION = 1
+LOG_ID_BYTES = 16
+BOOT_ID_BYTES = 8
+HASH_BYTES = 32
+MAX_RECORD_BYTES = 1 << 20
+"""A 60 s window of 200 channels at 10 Hz seals to about 100 kB; ten times that is a mistake or an attack."""
+
+GENESIS = bytes(HASH_BYTES)
+"""What the first record of a log names as the hash before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What every payload carries: place in the log, and time on both clocks.
+
+    `previous` is the SHA-256 of the whole record before this one; `mono_ms` counts within the boot `boot_id`.
+    """
+
+    log_id: bytes
+    sequence: int
+    previous: bytes
+    boot_id: bytes
+    mono_ms: int
+    wall_ms: int
+    quality: ClockQuality
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A parsed record; `raw` is the only thing that was signed. `verify` it before believing it."""
+
+    raw: bytes
+    issuer: str
+    subject: str
+    algorithm: int
+    kid: bytes
+    header: Header
+    kind: Kind
+    body: Body
+
+    @property
+    def hash(self) -> bytes:
+        """SHA-256 of the record's bytes: what the next record and a receipt name."""
+        return record_hash(self.raw)
+
+
+def record_hash(raw: bytes) -> bytes:
+    """Return the SHA-256 that chains a record to its successor."""
+    return hashlib.sha256(raw).digest()
+
+
+def encode_payload(header: Header, body: Body) -> bytes:
+    """Return the payload bytes that are signed."""
+    return cbor.encode(
+        {
+            0: VERSION,
+            1: int(KIND_OF[type(body)]),
+            2: header.log_id,
+            3: header.sequence,
+            4: header.previous,
+            5: header.boot_id,
+            6: header.mono_ms,
+            7: header.wall_ms,
+            8: int(header.quality),
+            9: encode_body(body, header.wall_ms),
+        }
+    )
+
+
+def parse(raw: bytes) -> Record:
+    """Take a record apart, accepting only the one canonical form.
+
+    Raises:
+        FormatError: anything that `Envelope.seal(encode_payload(…))` would not itself have written.
+    """
+    if len(raw) > MAX_RECORD_BYTES:
+        raise FormatError(f"a record of {len(raw)} bytes; the limit is {MAX_RECORD_BYTES}")
+    cbor.decode(raw, "record")
+    message = cose.parse(raw)
+    if message.unprotected:
+        raise FormatError("a record's unprotected header must be empty")
+    if len(message.signature) != cose.SIGNATURE_BYTES:
+        raise FormatError(f"a record's signature must have {cose.SIGNATURE_BYTES} bytes")
+    algorithm, kid, issuer, subject = _parse_protected(message.protected)
+    header, kind, body = parse_payload(message.payload)
+    return Record(raw, issuer, subject, algorithm, kid, header, kind, body)
+
+
+def parse_payload(payload: bytes) -> tuple[Header, Kind, Body]:
+    """Take a payload apart; raises FormatError unless `encode_payload` gives the same bytes back."""
+    parts = cbor.as_map(cbor.decode(payload, "record payload"), "record payload", tuple(range(10)))
+    if parts[0] != VERSION:
+        raise FormatError(f"record version {parts[0]}; this program reads version {VERSION}")
+    if parts[1] not in set(Kind):
+        raise FormatError(f"record kind {parts[1]} is unknown")
+    header = _parse_header(parts)
+    kind = Kind(parts[1])
+    body = decode_body(kind, parts[9], header.wall_ms)
+    if encode_payload(header, body) != payload:
+        raise FormatError("the payload is not in its one canonical form")
+    return header, kind, body
+
+
+def verify(raw: bytes, key: cose.PublicKey) -> Record:
+    """Parse a record and check its signature.
+
+    Raises:
+        FormatError: not canonical.
+        VerifyError: another key's, or changed since it was signed.
+    """
+    record = parse(raw)
+    if record.kid != key.kid:
+        raise VerifyError(f"signed by key {record.kid.hex()[:16]}…, not by {key.kid.hex()[:16]}…")
+    cose.verify(cose.parse(raw), key)
+    return record
+
+
+def _parse_protected(protected: bytes) -> tuple[int, bytes, str, str]:
+    parts = cbor.as_map(
+        cbor.decode(protected, "protected header"),
+        "protected header",
+        (cose.HEADER_ALG, cose.HEADER_KID, cose.HEADER_CWT_CLAIMS),
+    )
+    claims = cbor.as_map(
+        parts[cose.HEADER_CWT_CLAIMS], "CWT claims", (cose.CLAIM_ISSUER, cose.CLAIM_SUBJECT)
+    )
+    if parts[cose.HEADER_ALG] not in set(cose.Algorithm):
+        raise FormatError(f"signature algorithm {parts[cose.HEADER_ALG]} is none of ours")
+    return (
+        parts[cose.HEADER_ALG],
+        cbor.as_bytes(parts[cose.HEADER_KID], "kid", HASH_BYTES),
+        cbor.as_text(claims[cose.CLAIM_ISSUER], "issuer"),
+        cbor.as_text(claims[cose.CLAIM_SUBJECT], "subject"),
+    )
+
+
+def _parse_header(parts: Any) -> Header:  # noqa: ANN401 - the checked map
+    if parts[8] not in set(ClockQuality):
+        raise FormatError(f"clock quality {parts[8]} is unknown")
+    return Header(
+        log_id=cbor.as_bytes(parts[2], "log id", LOG_ID_BYTES),
+        sequence=cbor.as_uint(parts[3], "sequence"),
+        previous=cbor.as_bytes(parts[4], "previous hash", HASH_BYTES),
+        boot_id=cbor.as_bytes(parts[5], "boot id", BOOT_ID_BYTES),
+        mono_ms=cbor.as_uint(parts[6], "monotonic time"),
+        wall_ms=cbor.as_uint(parts[7], "wall time"),
+        quality=ClockQuality(parts[8]),
+    )

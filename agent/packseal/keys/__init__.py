@@ -1,0 +1,1 @@
+"""Signers: whatever holds the private key."""
