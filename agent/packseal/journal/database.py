@@ -1,0 +1,199 @@
+"""The journal's SQLite file: how it is made, opened, locked, and how its failures are told. Knows no record."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from packseal.core.errors import StorageError
+
+APPLICATION_ID = 0x50534A4C  # "PSJL", in the file's header at offset 68 (https://sqlite.org/fileformat2.html §1.3.10)
+SCHEMA_VERSION = 1
+WAL_KEEP_BYTES = 4 << 20
+BUSY_S = 5.0  # a reader, such as `packseal journal`, can hold up a checkpoint for a moment
+
+SCHEMA = """
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY,
+    log_id BLOB NOT NULL UNIQUE,
+    subject TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    bytes INTEGER NOT NULL DEFAULT 0,
+    state BLOB,
+    state_hash BLOB,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    receipt BLOB
+) STRICT;
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY,  -- log.id << 40 | sequence: one B-tree, and a record appends to one page of it
+    kind INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    raw BLOB NOT NULL
+) STRICT;
+"""
+
+_SETTINGS = (
+    "PRAGMA synchronous = FULL",  # NORMAL loses the last commits with the power
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+    f"PRAGMA journal_size_limit = {WAL_KEEP_BYTES}",
+)
+
+# Primary result codes, https://sqlite.org/rescode.html
+_SENTENCES = {
+    sqlite3.SQLITE_FULL: "the disk that holds {path} is full: free some space, nothing stored so far is affected",
+    sqlite3.SQLITE_READONLY: "{path} or its directory cannot be written: mount it read-write and check its owner",
+    sqlite3.SQLITE_PERM: "{path} or its directory cannot be written: mount it read-write and check its owner",
+    sqlite3.SQLITE_CANTOPEN: "{path} cannot be opened: check that its directory exists and who may write to it",
+    sqlite3.SQLITE_IOERR: "the disk that holds {path} fails to read or write ({error}): check it and the kernel log",
+    sqlite3.SQLITE_CORRUPT: "{path} is damaged: move it and its -wal file away, the agent then begins new logs",
+    sqlite3.SQLITE_NOTADB: "{path} is not a packseal journal: move it away or name another path",
+    sqlite3.SQLITE_BUSY: "{path} is held by another program for more than 5 s: close that program",
+}
+_PRIMARY = 0xFF  # the low byte of an extended result code
+
+
+def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
+    """Return what the operator of this machine must be told about `error`."""
+    # The module's own errors, such as use after close, carry no SQLite code.
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
+    return StorageError(_SENTENCES.get(code, "journal {path} failed: {error}").format(path=path, error=error))
+
+
+class Lock:
+    """The right to write one journal, held until `release`; the kernel takes it back when the process dies.
+
+    Raises:
+        StorageError: another process holds it; the text names that process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        side = path.with_name(path.name + ".lock")
+        try:
+            self._descriptor = os.open(side, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StorageError(f"{side} cannot be opened: {error.strerror}; check who may write there") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        except BlockingIOError as error:
+            owner = os.pread(self._descriptor, 20, 0).decode("ascii", "replace") or "unknown"
+            os.close(self._descriptor)
+            raise StorageError(f"journal {path} is in use by process {owner}: stop that agent first") from error
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StorageError(f"{side} cannot be written: {error.strerror}") from error
+
+    def release(self) -> None:
+        """Give the right back. The side file stays: removing it would race with the next owner."""
+        os.close(self._descriptor)
+
+
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """Open the journal at `path`, or make an empty one; raises StorageError."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would make it readable by all
+    except OSError as error:
+        raise StorageError(f"{path} cannot be opened: {error.strerror}; check who may write there") from error
+    connection = _connect(path, "rw")
+    try:
+        _create_if_empty(connection)
+        _check(connection, path)
+        _configure(connection, path)
+        _sync_directory(path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise storage_error(path, error) from error
+    except StorageError:
+        connection.close()
+        raise
+    return connection
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open an existing journal without the right to write, while an agent may be writing it; raises StorageError."""
+    connection = _connect(path, "ro")
+    try:
+        _check(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise storage_error(path, error) from error
+    except StorageError:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Commit what the block writes, or nothing at all; SQLite's failures become StorageError."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        # A crash before this returns leaves the file as it was; after it, the rows are in the synced WAL.
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise storage_error(path, error) from error
+    finally:
+        if connection.in_transaction:
+            # When even this fails, SQLite has given the transaction up by itself.
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_S,
+            isolation_level=None,  # no hidden BEGIN: every transaction stands in this package
+            check_same_thread=False,  # made in one thread, used in another, never in two at once
+        )
+    except sqlite3.Error as error:
+        raise storage_error(path, error) from error
+
+
+def _create_if_empty(connection: sqlite3.Connection) -> None:
+    identity = connection.execute("PRAGMA application_id").fetchone()
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if identity != (0,) or tables != (0,):
+        return
+    # One transaction: a crash within it leaves an empty file, which the next start fills again.
+    connection.executescript(
+        f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+        f"{SCHEMA} COMMIT;"
+    )
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (identity,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if identity != APPLICATION_ID:
+        raise StorageError(f"{path} is not a packseal journal: move it away or name another path")
+    if version != SCHEMA_VERSION:
+        raise StorageError(f"{path} has journal version {version}, this program writes {SCHEMA_VERSION}: update it")
+
+
+def _configure(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+        raise StorageError(f"{path} lies on a file system without shared memory: move it to a local disk")
+    for setting in _SETTINGS:
+        connection.execute(setting)
+
+
+def _sync_directory(path: Path) -> None:
+    # Without this the names of the new files can vanish with the power, and the records with them.
+    try:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageError(f"directory {path.parent} cannot be synced to disk: {error.strerror}") from error
