@@ -153,7 +153,7 @@ def _read_attributes(value: object) -> Attributes:
     return dict(value)
 
 
-def _member(codes: Any, value: object) -> Any:  # noqa: ANN401 - an IntEnum class and its member
+def _member(codes: Any, value: object) -> Any:
     try:
         return codes(cbor.as_uint(value, codes.__name__))
     except ValueError as error:

@@ -23,7 +23,7 @@ def encode(value: object) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-def decode(data: bytes, what: str) -> Any:  # noqa: ANN401 - the caller checks the shape
+def decode(data: bytes, what: str) -> Any:
     """Decode `data`, refusing every byte string that `encode` would not itself have written.
 
     Args:

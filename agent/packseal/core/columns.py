@@ -124,7 +124,7 @@ def _undelta(deltas: Sequence[int]) -> list[int]:
     return numbers
 
 
-def _decompress(blob: bytes) -> Any:  # noqa: ANN401
+def _decompress(blob: bytes) -> Any:
     try:
         if zstandard.frame_content_size(blob) > MAX_COLUMNS_BYTES:
             raise FormatError(f"telemetry columns unfold to more than {MAX_COLUMNS_BYTES} bytes")

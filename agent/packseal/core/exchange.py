@@ -1,8 +1,9 @@
 """What a gateway and a sink say to each other: one request, one reply (docs/formats/exchange.md).
 
-Requests: `{0: 1, 1: 1 (batch), 2: zstd(concatenated records)}` and `{0: 1, 1: 2 (position), 2: [[log id, next, hash] …]}`.
-Reply to both: `{0: 1, 1: [receipt …], 2: [[log id, code, sequence, text] …]}`: the newest receipt of every log named, and
-refusals. A receipt is a COSE_Sign1 of the sink over
+Requests: `{0: 1, 1: 1 (batch), 2: zstd(concatenated records)}` and
+`{0: 1, 1: 2 (position), 2: [[log id, next, hash] …]}`.
+Reply to both: `{0: 1, 1: [receipt …], 2: [[log id, code, sequence, text] …]}`: the newest receipt of every log named,
+and refusals. A receipt is a COSE_Sign1 of the sink over
 `{0: 1, 1: 6, 2: log id, 3: sequence, 4: hash, 7: wall ms}`: every record of this log up to and including `sequence`,
 whose hash is `hash`, is stored durably here.
 """
@@ -79,7 +80,9 @@ class Reply:
 
 def encode_batch(records: Sequence[bytes]) -> bytes:
     """Return the request that carries `records`, unchanged and in order."""
-    return cbor.encode({0: VERSION, 1: BATCH, 2: zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"".join(records))})
+    return cbor.encode(
+        {0: VERSION, 1: BATCH, 2: zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"".join(records))}
+    )
 
 
 def encode_position(ends: Sequence[LogEnd]) -> bytes:
@@ -104,7 +107,8 @@ def split_records(data: bytes) -> list[bytes]:
     """Cut a concatenation of CBOR items (RFC 8742) into the bytes of each; raises FormatError."""
     from io import BytesIO  # noqa: PLC0415 - only cbor2's decoder wants a file
 
-    stream, records, start = BytesIO(data), [], 0
+    records: list[bytes] = []
+    stream, start = BytesIO(data), 0
     while start < len(data):
         stream.seek(start)
         try:
@@ -141,9 +145,7 @@ def decode_reply(data: bytes) -> Reply:
 def write_receipt(envelope: cose.Envelope, end: tuple[bytes, int, bytes], wall_ms: int) -> bytes:
     """Sign that everything up to `end` = (log id, sequence, hash) is stored."""
     log_id, sequence, digest = end
-    return envelope.seal(
-        cbor.encode({0: VERSION, 1: RECEIPT_KIND, 2: log_id, 3: sequence, 4: digest, 7: wall_ms})
-    )
+    return envelope.seal(cbor.encode({0: VERSION, 1: RECEIPT_KIND, 2: log_id, 3: sequence, 4: digest, 7: wall_ms}))
 
 
 def verify_receipt(raw: bytes, key: cose.PublicKey) -> Receipt:

@@ -13,7 +13,7 @@ from packseal.core.quantities import Channel
 
 
 class FieldSpec(NamedTuple):
-    """What is fixed about a passport field. `decimals` is the resolution at which records keep value and uncertainty."""
+    """What is fixed about a passport field. Records keep value and uncertainty at `decimals` digits."""
 
     code: int
     unit: str

@@ -69,4 +69,4 @@ class Channel(NamedTuple):
     """One quantity at one place: `index` counts cells or sensors from 0, and is 0 for a quantity of the whole pack."""
 
     quantity: Quantity
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a channel

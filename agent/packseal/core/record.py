@@ -137,9 +137,7 @@ def _parse_protected(protected: bytes) -> tuple[int, bytes, str, str]:
         "protected header",
         (cose.HEADER_ALG, cose.HEADER_KID, cose.HEADER_CWT_CLAIMS),
     )
-    claims = cbor.as_map(
-        parts[cose.HEADER_CWT_CLAIMS], "CWT claims", (cose.CLAIM_ISSUER, cose.CLAIM_SUBJECT)
-    )
+    claims = cbor.as_map(parts[cose.HEADER_CWT_CLAIMS], "CWT claims", (cose.CLAIM_ISSUER, cose.CLAIM_SUBJECT))
     if parts[cose.HEADER_ALG] not in set(cose.Algorithm):
         raise FormatError(f"signature algorithm {parts[cose.HEADER_ALG]} is none of ours")
     return (
@@ -150,7 +148,7 @@ def _parse_protected(protected: bytes) -> tuple[int, bytes, str, str]:
     )
 
 
-def _parse_header(parts: Any) -> Header:  # noqa: ANN401 - the checked map
+def _parse_header(parts: Any) -> Header:
     if parts[8] not in set(ClockQuality):
         raise FormatError(f"clock quality {parts[8]} is unknown")
     return Header(

@@ -41,12 +41,8 @@ def create(path: Path, algorithm: Algorithm = Algorithm.EDDSA) -> FileSigner:
     """
     key: PrivateKey
     key = Ed25519PrivateKey.generate() if algorithm is Algorithm.EDDSA else ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     try:
         _write_new(path, pem, 0o600)
         _write_new(path.with_suffix(".pub"), public, 0o644)

@@ -1,0 +1,107 @@
+"""Time outside the declared temperature range, in total and while charging: four counters.
+
+Hot is judged on the hottest, cold on the coldest temperature of a sample. Each interval is split by trapezoid: half of
+it counts for each end that is in the state, so one crossing is exact to half a sample and unbiased.
+Charging is a current above C/50 (without a declared capacity: above zero), the bound that separates it from idling.
+"""
+
+import msgspec
+
+from packseal.core.declared import Declared
+from packseal.core.meter.interval import Observed
+from packseal.core.passport import Field, Method, Missing, Originator, Reading
+from packseal.core.quantities import Channel, Quantity
+from packseal.core.sample import Sample
+
+IDLE_C_RATE = 1 / 50
+SECONDS_PER_MINUTE = 60.0
+CURRENT = Channel(Quantity.PACK_CURRENT_A)
+HOT_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MAX_C})
+COLD_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MIN_C})
+TEMPERATURES = HOT_SOURCES | COLD_SOURCES
+
+FIELDS = (
+    Field.TIME_EXTREME_HIGH,
+    Field.TIME_EXTREME_LOW,
+    Field.TIME_EXTREME_HIGH_CHARGING,
+    Field.TIME_EXTREME_LOW_CHARGING,
+)
+
+
+class ExposureState(msgspec.Struct):
+    """Seconds per counter, in the order of FIELDS, and the states at the last sample."""
+
+    seconds: list[float] = msgspec.field(default_factory=lambda: [0.0] * 4)
+    last: list[bool] = msgspec.field(default_factory=lambda: [False] * 4)
+    crossings: list[int] = msgspec.field(default_factory=lambda: [0] * 4)
+    longest_s: float = 0.0
+    charging: bool = False
+    observed: Observed = msgspec.field(default_factory=Observed)
+    last_wall_ms: int = 0
+
+
+class Exposure:
+    """Counts time in extreme temperature."""
+
+    def __init__(self, declared: Declared, delivers: frozenset[Quantity], limit_ns: int, state: ExposureState) -> None:
+        self._low = declared.temperature_min_c
+        self._high = declared.temperature_max_c
+        self._charging_above_a = (declared.rated_capacity_ah or 0.0) * IDLE_C_RATE
+        self._delivers = delivers
+        self._limit_ns = limit_ns
+        self.state = state
+
+    def feed(self, sample: Sample) -> None:
+        """Account for one sample; without a usable temperature the interval is a gap."""
+        state = self.state
+        current = sample.values.get(CURRENT)
+        if current is not None:
+            state.charging = current > self._charging_above_a
+        hot = [v for c, v in sample.values.items() if c.quantity in HOT_SOURCES]
+        cold = [v for c, v in sample.values.items() if c.quantity in COLD_SOURCES]
+        if not (hot and cold) and not any(c.quantity in TEMPERATURES for c in sample.flaws):
+            return
+        usable = bool(hot and cold)
+        seconds = state.observed.step(sample.at.mono_ns, usable=usable, limit_ns=self._limit_ns)
+        if not usable:
+            return
+        above = self._high is not None and max(hot) > self._high
+        below = self._low is not None and min(cold) < self._low
+        self._count(seconds, [above, below, above and state.charging, below and state.charging])
+        state.last_wall_ms = sample.at.wall_ns // 1_000_000
+
+    def _count(self, seconds: float, now: list[bool]) -> None:
+        state = self.state
+        state.longest_s = max(state.longest_s, seconds)
+        for i, inside in enumerate(now):
+            state.seconds[i] += seconds * (inside + state.last[i]) / 2
+            state.crossings[i] += seconds > 0 and inside is not state.last[i]
+        state.last = now
+
+    def resume(self, gap_ns: int) -> None:
+        """Go on after a stop of `gap_ns`."""
+        self.state.observed.resume(gap_ns)
+
+    def readings(self) -> list[Reading]:
+        """Return the four counters in minutes."""
+        return [self._reading(i, field) for i, field in enumerate(FIELDS)]
+
+    def _reading(self, i: int, field: Field) -> Reading:
+        state = self.state
+        if not self._delivers & (HOT_SOURCES if i % 2 == 0 else COLD_SOURCES):
+            return Reading(field, missing=Missing.NOT_REPORTED)
+        if (self._high if i % 2 == 0 else self._low) is None:
+            return Reading(field, missing=Missing.NOT_DECLARED)
+        if not state.last_wall_ms:
+            return Reading(field, missing=Missing.NO_DATA)
+        # each crossing lies somewhere in one interval: rectangular, so interval / sqrt(12) (GUM, JCGM 100 4.3.7)
+        uncertainty_s = state.longest_s * (state.crossings[i] / 12) ** 0.5
+        return Reading(
+            field,
+            value=state.seconds[i] / SECONDS_PER_MINUTE,
+            originator=Originator.DERIVED,
+            method=Method.TIME_IN_STATE,
+            last_update_ms=state.last_wall_ms,
+            uncertainty=uncertainty_s / SECONDS_PER_MINUTE,
+            coverage=state.observed.coverage,
+        )

@@ -1,0 +1,68 @@
+"""What the BMS itself says: state of charge, its state-of-health claim, full-charge capacity and the fade it means."""
+
+import msgspec
+
+from packseal.core.declared import Declared
+from packseal.core.passport import Field, Method, Missing, Originator, Reading
+from packseal.core.quantities import Channel, Quantity
+from packseal.core.sample import Flaw, Sample
+
+SOURCES = {
+    Field.STATE_OF_CHARGE: Channel(Quantity.STATE_OF_CHARGE_PCT),
+    Field.STATE_OF_HEALTH_BMS: Channel(Quantity.STATE_OF_HEALTH_PCT),
+    Field.REMAINING_CAPACITY: Channel(Quantity.FULL_CHARGE_CAPACITY_AH),
+}
+
+
+class ReportedState(msgspec.Struct):
+    """Per field key: the last value with its UTC time in ms; and the flaw seen since, if any."""
+
+    values: dict[str, tuple[float, int]] = msgspec.field(default_factory=dict)
+    flaws: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Reported:
+    """Keeps the newest value of each reported field. It is never called measured: its originator is the BMS."""
+
+    def __init__(self, declared: Declared, delivers: frozenset[Quantity], state: ReportedState) -> None:
+        self._declared = declared
+        self._delivers = delivers
+        self.state = state
+
+    def feed(self, sample: Sample) -> None:
+        """Take over what this sample says."""
+        for field, channel in SOURCES.items():
+            value = sample.values.get(channel)
+            if value is not None:
+                self.state.values[field.key] = (value, sample.at.wall_ns // 1_000_000)
+                self.state.flaws.pop(field.key, None)
+            elif channel in sample.flaws:
+                self.state.flaws[field.key] = int(sample.flaws[channel])
+
+    def readings(self) -> list[Reading]:
+        """Return the reported fields and the capacity fade."""
+        reported = {field: self._reading(field, channel) for field, channel in SOURCES.items()}
+        return [*reported.values(), self._fade(reported[Field.REMAINING_CAPACITY])]
+
+    def _reading(self, field: Field, channel: Channel) -> Reading:
+        if channel.quantity not in self._delivers:
+            return Reading(field, missing=Missing.NOT_REPORTED)
+        flaw = self.state.flaws.get(field.key)
+        if flaw is not None:
+            return Reading(field, missing=Missing.PLACEHOLDER if flaw == Flaw.PLACEHOLDER else Missing.FLAWED)
+        if field.key not in self.state.values:
+            return Reading(field, missing=Missing.NO_DATA)
+        value, wall_ms = self.state.values[field.key]
+        return Reading(field, value, None, Originator.BMS, Method.AS_REPORTED, wall_ms)
+
+    def _fade(self, capacity: Reading) -> Reading:
+        """Fade against the *rated* capacity (Annex IV A(1)); negative for a young pack that holds more."""
+        if capacity.value is None:
+            return Reading(Field.CAPACITY_FADE, missing=capacity.missing)
+        rated = self._declared.rated_capacity_ah
+        if rated is None:
+            return Reading(Field.CAPACITY_FADE, missing=Missing.NOT_DECLARED)
+        fade = (1 - capacity.value / rated) * 100
+        return Reading(
+            Field.CAPACITY_FADE, fade, None, Originator.DERIVED, Method.RATIO_TO_RATED, capacity.last_update_ms
+        )

@@ -1,0 +1,128 @@
+"""Capacity and energy throughput, and full equivalent cycles.
+
+`C = ∫|I| dt / 3600`, `E = ∫|U·I| dt / 3.6e6`, trapezoidal per sample interval and with charge and discharge apart:
+an end of the interval counts to the side that its sign says. Full equivalent cycles = discharged Ah / rated Ah
+(Regulation (EU) 2023/1542 Annex VII B; the denominator is the rated, not the remaining capacity).
+"""
+
+from dataclasses import replace
+from math import hypot
+
+import msgspec
+
+from packseal.core.declared import Declared
+from packseal.core.meter.interval import Observed
+from packseal.core.passport import Field, Method, Missing, Originator, Reading
+from packseal.core.quantities import Channel, Quantity
+from packseal.core.sample import Sample
+
+AS_PER_AH = 3600.0
+WS_PER_KWH = 3.6e6
+
+CURRENT = Channel(Quantity.PACK_CURRENT_A)
+VOLTAGE = Channel(Quantity.PACK_VOLTAGE_V)
+
+
+class ThroughputState(msgspec.Struct):
+    """Sums since the log began: ampere seconds and watt seconds, all non-negative."""
+
+    charged_as: float = 0.0
+    discharged_as: float = 0.0
+    charged_ws: float = 0.0
+    discharged_ws: float = 0.0
+    current: Observed = msgspec.field(default_factory=Observed)
+    power: Observed = msgspec.field(default_factory=Observed)
+    last_current_a: float = 0.0
+    last_power_w: float = 0.0
+    last_wall_ms: int = 0
+
+
+class Throughput:
+    """Integrates current, and voltage times current where both are in the same sample."""
+
+    def __init__(
+        self, declared: Declared, delivers: frozenset[Quantity], limit_ns: int, state: ThroughputState
+    ) -> None:
+        self._declared = declared
+        self._delivers = delivers
+        self._limit_ns = limit_ns
+        self.state = state
+
+    def feed(self, sample: Sample) -> None:
+        """Account for one sample; a flawed value ends the integrable stretch, an absent one changes nothing."""
+        current = sample.values.get(CURRENT)
+        if current is None and CURRENT not in sample.flaws:
+            return
+        state, now = self.state, sample.at.mono_ns
+        seconds = state.current.step(now, usable=current is not None, limit_ns=self._limit_ns)
+        voltage = sample.values.get(VOLTAGE)
+        usable = current is not None and voltage is not None
+        power_seconds = state.power.step(now, usable=usable, limit_ns=self._limit_ns)
+        if current is None:
+            return
+        if seconds:
+            state.charged_as += seconds * (max(current, 0.0) + max(state.last_current_a, 0.0)) / 2
+            state.discharged_as -= seconds * (min(current, 0.0) + min(state.last_current_a, 0.0)) / 2
+        state.last_current_a, state.last_wall_ms = current, sample.at.wall_ns // 1_000_000
+        if voltage is not None:
+            power = voltage * current
+            if power_seconds:
+                state.charged_ws += power_seconds * (max(power, 0.0) + max(state.last_power_w, 0.0)) / 2
+                state.discharged_ws -= power_seconds * (min(power, 0.0) + min(state.last_power_w, 0.0)) / 2
+            state.last_power_w = power
+
+    def resume(self, gap_ns: int) -> None:
+        """Go on after a stop of `gap_ns`."""
+        self.state.current.resume(gap_ns)
+        self.state.power.resume(gap_ns)
+
+    def readings(self) -> list[Reading]:
+        """Return throughputs and full equivalent cycles."""
+        state = self.state
+        charge = (state.charged_as / AS_PER_AH, state.discharged_as / AS_PER_AH)
+        energy = (state.charged_ws / WS_PER_KWH, state.discharged_ws / WS_PER_KWH)
+        u_charge = self._declared.current_uncertainty
+        u_energy = hypot(u_charge, self._declared.voltage_uncertainty)
+        return [
+            self._counter(Field.CAPACITY_THROUGHPUT, sum(charge), u_charge, state.current),
+            self._counter(Field.ENERGY_THROUGHPUT, sum(energy), u_energy, state.power),
+            self._cycles(charge[1], u_charge),
+            self._counter(Field.CAPACITY_CHARGED, charge[0], u_charge, state.current),
+            self._counter(Field.CAPACITY_DISCHARGED, charge[1], u_charge, state.current),
+            self._counter(Field.ENERGY_CHARGED, energy[0], u_energy, state.power),
+            self._counter(Field.ENERGY_DISCHARGED, energy[1], u_energy, state.power),
+        ]
+
+    def _counter(self, field: Field, value: float, relative: float, seen: Observed) -> Reading:
+        needs = (
+            {Quantity.PACK_CURRENT_A}
+            if seen is self.state.current
+            else {
+                Quantity.PACK_CURRENT_A,
+                Quantity.PACK_VOLTAGE_V,
+            }
+        )
+        if not needs <= self._delivers:
+            return Reading(field, missing=Missing.NOT_REPORTED)
+        if not self.state.last_wall_ms:
+            return Reading(field, missing=Missing.NO_DATA)
+        return Reading(
+            field,
+            value=value,
+            originator=Originator.DERIVED,
+            method=Method.TRAPEZOID,
+            last_update_ms=self.state.last_wall_ms,
+            uncertainty=value * relative,
+            coverage=seen.coverage,
+        )
+
+    def _cycles(self, discharged_ah: float, relative: float) -> Reading:
+        rated = self._declared.rated_capacity_ah
+        counter = self._counter(
+            Field.FULL_EQUIVALENT_CYCLES, discharged_ah / (rated or 1), relative, self.state.current
+        )
+        if counter.missing is not None:
+            return counter
+        if rated is None:
+            return Reading(Field.FULL_EQUIVALENT_CYCLES, missing=Missing.NOT_DECLARED)
+        return replace(counter, method=Method.RATIO_TO_RATED)

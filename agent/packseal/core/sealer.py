@@ -1,0 +1,137 @@
+"""Sealer: samples in, sealed records out, one window at a time.
+
+A window of N seconds becomes one telemetry and one snapshot record. An event, a clock step and the end seal at once.
+What a call returns must be stored in one transaction; until then nothing has happened.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from packseal.core import columns
+from packseal.core.bodies import Body, Event, Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
+from packseal.core.chain import NS_PER_MS, Pen, SealedRecord
+from packseal.core.meter import Meter
+from packseal.core.sample import NS_PER_S, Instant, Notice, Sample
+
+CLOCK_STEP_NS = NS_PER_S
+"""A wall clock that moves by over 1 s against the monotonic one was stepped; NTP slews at 0.5 ms/s at most."""
+
+MAX_WINDOW_SAMPLES = 20_000
+"""Bound on an open window: 60 s at 300 samples/s. A fuller one is sealed early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Records to be stored together with the meter state they leave behind."""
+
+    records: tuple[SealedRecord, ...]
+    state: bytes
+
+
+class Sealer:
+    """Turns one battery's samples and notices into its log.
+
+    Args:
+        pen: writes the log.
+        meter: derives the readings.
+        window_s: seconds per window.
+        stopped: how the agent's last run on this log ended; None for a new log.
+    """
+
+    def __init__(self, pen: Pen, meter: Meter, window_s: float, stopped: GapCause | None) -> None:
+        self._pen = pen
+        self._meter = meter
+        self._window_ns = round(window_s * NS_PER_S)
+        self._gap_limit_ns = round(meter.gap_limit_s * NS_PER_S)
+        self._stopped = stopped if meter.last_wall_ms else None
+        self._window: list[Sample] = []
+        self._last: Instant | None = None
+
+    @property
+    def open_samples(self) -> int:
+        """Samples in the open window."""
+        return len(self._window)
+
+    def begin(self, code: LifecycleCode, at: Instant, facts: Mapping[str, int | str]) -> Sealed:
+        """Write the first record of this run."""
+        return self._sealed([Lifecycle(code, facts)], at)
+
+    def feed(self, sample: Sample) -> list[Sealed]:
+        """Account for one sample; return what is sealed by it, oldest first."""
+        sealed = [*self._gap_before(sample), *self._step_before(sample)]
+        if self._window and self._is_full(sample.at):
+            sealed.append(self._sealed([], sample.at))
+        self._window.append(sample)
+        self._last = sample.at
+        notices = self._meter.feed(sample)
+        sealed.extend(self.note(notice) for notice in notices)
+        return sealed
+
+    def note(self, notice: Notice) -> Sealed:
+        """Seal the open window and an event record."""
+        return self._sealed([Event(notice.code, dict(notice.attributes))], notice.at)
+
+    def tick(self, now: Instant) -> Sealed | None:
+        """Seal the open window if its time is over though no sample came."""
+        if self._window and now.mono_ns - self._window[0].at.mono_ns >= self._window_ns:
+            return self._sealed([], now)
+        return None
+
+    def lose(self, cause: GapCause, start: Instant, end: Instant, facts: Mapping[str, int | str]) -> Sealed:
+        """Write down that the samples between two instants are not in the log; nothing is integrated over them."""
+        self._meter.resume(end.mono_ns - start.mono_ns)
+        return self._sealed([Gap(cause, _ms(start), _ms(end), facts)], end)
+
+    def end(self, code: LifecycleCode, at: Instant) -> Sealed:
+        """Seal the open window and the last record of this run."""
+        return self._sealed([Lifecycle(code)], at)
+
+    def _is_full(self, now: Instant) -> bool:
+        too_long = now.mono_ns - self._window[0].at.mono_ns >= self._window_ns
+        return too_long or len(self._window) >= MAX_WINDOW_SAMPLES
+
+    def _gap_before(self, sample: Sample) -> list[Sealed]:
+        cause, self._stopped = self._stopped, None
+        if cause is not None:
+            start_ms, end_ms = self._meter.last_wall_ms, _ms(sample.at)
+            self._meter.resume(max(0, end_ms - start_ms) * NS_PER_MS)
+        elif self._last is not None and sample.at.mono_ns - self._last.mono_ns > self._gap_limit_ns:
+            cause = GapCause.NO_SAMPLES
+            end_ms = _ms(sample.at)
+            start_ms = end_ms - (sample.at.mono_ns - self._last.mono_ns) // NS_PER_MS
+        else:
+            return []
+        return [self._sealed([Gap(cause, start_ms, end_ms)], sample.at)]
+
+    def _step_before(self, sample: Sample) -> list[Sealed]:
+        if self._last is None:
+            return []
+        step_ns = (sample.at.wall_ns - self._last.wall_ns) - (sample.at.mono_ns - self._last.mono_ns)
+        if abs(step_ns) <= CLOCK_STEP_NS and sample.at.quality is self._last.quality:
+            return []
+        facts = {
+            "step_ms": step_ns // NS_PER_MS,
+            "quality_before": int(self._last.quality),
+            "quality_after": int(sample.at.quality),
+        }
+        return [self._sealed([Lifecycle(LifecycleCode.CLOCK_STEPPED, facts)], sample.at)]
+
+    def _sealed(self, bodies: list[Body], at: Instant) -> Sealed:
+        records: list[SealedRecord] = []
+        if self._window:
+            end = self._window[-1].at
+            records.append(self._pen.write(_telemetry(self._window), end))
+            records.append(self._pen.write(self._meter.snapshot(), end))
+            self._window = []
+        records.extend(self._pen.write(body, at) for body in bodies)
+        return Sealed(tuple(records), self._meter.save())
+
+
+def _telemetry(window: list[Sample]) -> Telemetry:
+    first, last = window[0].at, window[-1].at
+    start, end = first.mono_ns // NS_PER_MS, last.mono_ns // NS_PER_MS
+    return Telemetry(start, _ms(first), len(window), end - start, columns.pack(window))
+
+
+def _ms(at: Instant) -> int:
+    return max(0, at.wall_ns // NS_PER_MS)
