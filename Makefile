@@ -1,0 +1,37 @@
+# Two commands do all set-up: `make demo` and `make test`. Everything else is listed by `make help`.
+# Needs GNU make, git and a Python from 3.11 to 3.13; scripts/find-python says which one is taken.
+
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+
+.PHONY: help venv cose-peer check test lock fmt clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
+
+venv:
+	@scripts/make-venv .venv requirements/dev.lock project
+
+cose-peer:
+	@scripts/make-venv .venv-cose requirements/cose-peer.lock
+
+check: venv ## Lint, format, types and import contracts
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+test: venv cose-peer ## All tests, installing what they need
+	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver
+	PATH="$$PATH:/usr/sbin" PACKSEAL_COSE_PEER_PYTHON="$(CURDIR)/.venv-cose/bin/python" $(PYTHON) -m pytest
+
+lock: venv ## Pin the newest allowed versions again
+	$(PYTHON) scripts/write-locks
+
+fmt: venv ## Format the code
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+clean: ## Remove everything that make made
+	rm -rf .venv .venv-cose .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
