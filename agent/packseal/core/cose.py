@@ -141,8 +141,12 @@ class Envelope:
         return self._start + wrapped + cbor.byte_string(self._sign(self._to_be_signed + wrapped))
 
 
-def parse(data: bytes) -> Sign1:
-    """Take a tagged COSE_Sign1 apart; any COSE one, not only ours. Does not verify.
+def parse(data: bytes, *, tagged: bool = True) -> Sign1:
+    """Take a COSE_Sign1 apart; any COSE one, not only ours. Does not verify.
+
+    Args:
+        data: the bytes.
+        tagged: whether it must carry CBOR tag 18, as all of ours do, or must carry none.
 
     Raises:
         FormatError: not a COSE_Sign1 with an attached payload.
@@ -151,9 +155,11 @@ def parse(data: bytes) -> Sign1:
         item = cbor2.loads(data, max_depth=cbor.MAX_DEPTH)
     except (cbor2.CBORError, ValueError, TypeError) as error:
         raise FormatError(f"not CBOR: {error}") from error
-    if not isinstance(item, cbor2.CBORTag) or item.tag != TAG_SIGN1:
-        raise FormatError("not a COSE_Sign1: CBOR tag 18 is missing")
-    parts = cbor.as_array(item.value, "COSE_Sign1")
+    if tagged:
+        if not isinstance(item, cbor2.CBORTag) or item.tag != TAG_SIGN1:
+            raise FormatError("not a COSE_Sign1: CBOR tag 18 is missing")
+        item = item.value
+    parts = cbor.as_array(item, "COSE_Sign1")
     if len(parts) != 4 or not isinstance(parts[1], Mapping):  # noqa: PLR2004 - RFC 9052 §4.2
         raise FormatError("a COSE_Sign1 has four parts, the second a map")
     protected, payload, signature = (cbor.as_bytes(parts[i], f"COSE_Sign1 part {i}") for i in (0, 2, 3))
@@ -161,14 +167,19 @@ def parse(data: bytes) -> Sign1:
 
 
 def verify(message: Sign1, key: PublicKey, external_aad: bytes = b"") -> None:
-    """Check the signature and that the protected header names this key's algorithm.
+    """Check the signature and that the header names this key's algorithm.
+
+    The algorithm may stand in the unprotected header (RFC 9052 §3.1); our own formats demand that one to be empty.
 
     Raises:
         VerifyError: wrong algorithm or signature.
     """
     header = cbor.decode(message.protected, "protected header") if message.protected else {}
-    named = header.get(HEADER_ALG) if isinstance(header, Mapping) else None
+    if not isinstance(header, Mapping):
+        raise FormatError("the protected header must be a map")
+    named = header.get(HEADER_ALG, message.unprotected.get(HEADER_ALG))
     if named != key.algorithm:
         raise VerifyError(f"the header names algorithm {named}, the key is for {int(key.algorithm)}")
-    parts = (message.protected, external_aad, message.payload)
+    # RFC 9052 §4.4: an empty protected header is signed as the empty byte string
+    parts = (message.protected if header else b"", external_aad, message.payload)
     key.check(message.signature, _TO_BE_SIGNED_START + b"".join(map(cbor.byte_string, parts)))
