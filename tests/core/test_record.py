@@ -6,7 +6,7 @@ import cbor2
 import pytest
 
 from packseal.core import cbor, columns, cose, record
-from packseal.core.bodies import Body, Event, Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
+from packseal.core.bodies import Body, Event, Gap, GapCause, Kind, Lifecycle, LifecycleCode, Telemetry
 from packseal.core.chain import Head, Pen, advance, verify_log
 from packseal.core.errors import FormatError, PacksealError, VerifyError
 from packseal.core.passport import Field, Method, Missing, Originator, Reading, Snapshot
@@ -114,7 +114,7 @@ def test_a_wrong_payload_is_refused_though_signed(
     key: int, value: object, pen: Pen, signer: FileSigner, at: Callable[[float], Instant]
 ) -> None:
     raw = pen.write(BODIES[2], at(0)).raw
-    assert record.verify(resealed(raw, lambda _: None, signer), signer.public)
+    assert record.verify(resealed(raw, lambda _: None, signer), signer.public).kind is Kind.EVENT
     with pytest.raises(FormatError):
         record.verify(resealed(raw, lambda p: p.__setitem__(key, value), signer), signer.public)
 
