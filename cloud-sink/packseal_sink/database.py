@@ -1,0 +1,189 @@
+"""The sink's SQLite file: how it is made, opened and how its failures are told. Knows no record."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from packseal.core.errors import StorageError
+
+APPLICATION_ID = 0x5053534B  # "PSSK", in the file's header at offset 68 (https://sqlite.org/fileformat2.html §1.3.10)
+SCHEMA_VERSION = 1
+BUSY_S = 5.0  # `packseal-sink gateway add` writes beside a running sink for a moment
+
+SCHEMA = """
+CREATE TABLE gateway (
+    id INTEGER PRIMARY KEY,
+    kid BLOB NOT NULL UNIQUE,
+    pem TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    name TEXT NOT NULL,
+    added_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY,
+    log_id BLOB NOT NULL UNIQUE,
+    gateway INTEGER NOT NULL REFERENCES gateway,
+    subject TEXT NOT NULL,
+    next_sequence INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    last_received_ms INTEGER NOT NULL,
+    last_wall_ms INTEGER NOT NULL,
+    snapshot_sequence INTEGER
+) STRICT;
+CREATE INDEX log_by_subject ON log (subject);
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY,  -- log.id << 40 | sequence: a log is one stretch of the B-tree
+    kind INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    received_ms INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    raw BLOB NOT NULL
+) STRICT;
+CREATE INDEX notable_record ON record (id) WHERE kind > 2;  -- events, gaps and lifecycle entries
+CREATE TABLE reading (
+    log INTEGER NOT NULL REFERENCES log,
+    field INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    value REAL,
+    missing INTEGER,
+    originator INTEGER NOT NULL,
+    method INTEGER NOT NULL,
+    last_update_ms INTEGER NOT NULL,
+    uncertainty REAL,
+    coverage REAL,
+    PRIMARY KEY (log, field, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tally (
+    gateway INTEGER NOT NULL,  -- 0: no enrolled one
+    log INTEGER NOT NULL,  -- 0: no known one
+    what TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (gateway, log, what)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE refusal (
+    id INTEGER PRIMARY KEY,
+    gateway INTEGER NOT NULL,
+    log INTEGER NOT NULL,
+    log_id BLOB NOT NULL,
+    code INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX refusal_by_log ON refusal (log, code, id);
+"""
+
+_SETTINGS = (
+    "PRAGMA synchronous = FULL",  # with NORMAL a power cut can take back what a receipt has promised
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA journal_size_limit = 16777216",
+)
+_PRIMARY = 0xFF  # the low byte of an extended result code, https://sqlite.org/rescode.html
+_SENTENCES = {
+    sqlite3.SQLITE_FULL: "the sink's disk is full; nothing stored so far is affected",
+    sqlite3.SQLITE_READONLY: "the sink's database cannot be written: check the owner of its directory",
+    sqlite3.SQLITE_CANTOPEN: "the sink's database cannot be opened: check that its directory exists",
+    sqlite3.SQLITE_BUSY: "the sink's database is held by another program for more than 5 s",
+    sqlite3.SQLITE_NOTADB: "the sink's database file is not a database",
+    sqlite3.SQLITE_CORRUPT: "the sink's database is damaged",
+}
+
+
+def storage_error(error: sqlite3.Error) -> StorageError:
+    """Return the one sentence that the sink's operator, and with BUSY the gateway, is told."""
+    # The module's own errors, such as use after close, carry no SQLite code.
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
+    return StorageError(_SENTENCES.get(code, f"the sink's database failed: {error}"))
+
+
+class Database:
+    """One connection, used by one thread at a time.
+
+    Args:
+        path: the file; made with its schema when it is absent and `write` is set.
+        write: whether this connection may change it.
+
+    Raises:
+        StorageError: it cannot be opened, is no sink's database or is from a newer version.
+    """
+
+    def __init__(self, path: Path, *, write: bool) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            if write:
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would make it readable by all
+            uri = f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
+            self.connection = sqlite3.connect(
+                uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
+        except OSError as error:
+            raise StorageError(f"{path} cannot be opened: {error.strerror}") from error
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+        try:
+            self._set_up(write=write)
+        except (sqlite3.Error, StorageError) as error:
+            self.connection.close()
+            raise storage_error(error) if isinstance(error, sqlite3.Error) else error from error
+
+    def _set_up(self, *, write: bool) -> None:
+        if write:
+            if not self._pragma("application_id") and not self._pragma("schema_version"):
+                self._create()
+            for setting in _SETTINGS:
+                self.connection.execute(setting)
+        if self._pragma("application_id") != APPLICATION_ID:
+            raise StorageError(f"{self.path} is not a packseal sink's database: name another file")
+        version = self._pragma("user_version")
+        if version != SCHEMA_VERSION:
+            raise StorageError(f"{self.path} has schema version {version}; this program knows {SCHEMA_VERSION}")
+
+    def _pragma(self, name: str) -> int:
+        return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def _create(self) -> None:
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+        self.connection.executescript(f"BEGIN; {SCHEMA} {marks} COMMIT;")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit what the block writes, or nothing at all; SQLite's failures become StorageError."""
+        with self._lock:
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield self.connection
+                # A crash before this returns leaves the file as it was; after it, the rows are in the synced WAL.
+                self.connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise storage_error(error) from error
+            finally:
+                if self.connection.in_transaction:
+                    # When even this fails, SQLite has given the transaction up by itself.
+                    with suppress(sqlite3.Error):
+                        self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Let the block read one consistent state; SQLite's failures become StorageError."""
+        with self._lock:
+            try:
+                self.connection.execute("BEGIN")
+                yield self.connection
+            except sqlite3.Error as error:
+                raise storage_error(error) from error
+            finally:
+                if self.connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        self.connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the file. The last connection that closes folds the write-ahead log into it."""
+        with self._lock:
+            self.connection.close()

@@ -1,0 +1,133 @@
+"""The sink's side of the exchange: one request in, one reply out. HTTPS and MQTT both call `Ingest.handle`."""
+
+import threading
+from collections.abc import Callable, Iterable
+
+from packseal.core import cose, exchange
+from packseal.core.errors import FormatError, StorageError
+from packseal.core.exchange import LogEnd, Refusal, Refused, Reply
+from packseal_sink.gatekeeper import Gatekeeper
+from packseal_sink.ledger import Draft, Ledger, WaitingRoom
+from packseal_sink.store import Change, Store
+
+NO_LOG = b""
+
+
+class Ingest:
+    """Verifies, stores and receipts.
+
+    Args:
+        store: where records are kept.
+        signer: the sink's key.
+        issuer: the sink's URI, which its receipts carry.
+        now_ms: returns the UTC time in milliseconds.
+        room: the waiting room; a default one when None.
+
+    Raises:
+        StorageError: the store cannot be read.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        signer: cose.Signer,
+        issuer: str,
+        now_ms: Callable[[], int],
+        room: WaitingRoom | None = None,
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._issuer = issuer
+        self._now_ms = now_ms
+        self._ledger = Ledger(store.states(), room or WaitingRoom())
+        self._gatekeeper = Gatekeeper(store.gateways)
+        self._lock = threading.Lock()
+        self._receipts = 0
+
+    def handle(self, request: bytes) -> bytes:
+        """Return the reply to any bytes at all; raises nothing that a request could cause."""
+        try:
+            content = exchange.decode_request(request)
+        except FormatError as error:
+            content = [b""]
+            unreadable: Refused | None = Refused(NO_LOG, Refusal.BAD_FORMAT, 0, str(error))
+        else:
+            unreadable = None
+        with self._lock:
+            try:
+                if unreadable is not None:
+                    reply = self._refuse(unreadable)
+                else:
+                    ends = [part for part in content if isinstance(part, LogEnd)]
+                    reply = self._position(ends) if ends else self._batch(p for p in content if isinstance(p, bytes))
+            except StorageError as error:
+                reply = Reply(refused=(Refused(NO_LOG, Refusal.BUSY, 0, str(error)),))
+        return exchange.encode_reply(reply)
+
+    def _refuse(self, refused: Refused) -> Reply:
+        self._commit(Change(refused=((refused, NO_LOG),)))
+        return Reply(refused=(refused,))
+
+    def _batch(self, records: Iterable[bytes]) -> Reply:
+        now_ms = self._now_ms()
+        self._ledger.room.expire(now_ms)
+        draft = Draft(self._ledger, self._store.hash_at)
+        kids: dict[bytes, bytes] = {}
+        for raw in records:
+            entry = self._gatekeeper.admit(raw)
+            if isinstance(entry, tuple):
+                kids.setdefault(entry[0].log_id, entry[1])
+                draft.refuse(entry[0])
+            else:
+                kids.setdefault(entry.header.log_id, entry.kid)
+                draft.take(entry)
+        try:
+            self._commit(
+                Change(
+                    states=draft.states,
+                    stored=draft.stored,
+                    duplicates=draft.duplicates,
+                    refused=[(r, kids[r.log_id]) for r in draft.refused],
+                )
+            )
+        except StorageError as error:
+            # Nothing of this batch is stored, so nothing of it may count: the ledger stays as it was.
+            return Reply(refused=tuple(self._busy(log_id, str(error)) for log_id in draft.touched))
+        self._ledger.apply(draft, now_ms)
+        return Reply(self._write_receipts(draft.touched), tuple(draft.refused))
+
+    def _position(self, ends: Iterable[LogEnd]) -> Reply:
+        refused: list[tuple[Refused, bytes]] = []
+        named: dict[bytes, None] = {}
+        for end in ends:
+            named[end.log_id] = None
+            # It sends again from where the sink stands, so what waited is not needed.
+            self._ledger.room.drop(end.log_id)
+            problem = self._ledger.compare(end, self._store.hash_at)
+            if problem is not None:
+                refused.append((problem, self._ledger.states[end.log_id].kid))
+        self._commit(Change(refused=refused))
+        return Reply(self._write_receipts(named), tuple(problem for problem, _ in refused))
+
+    def _commit(self, change: Change) -> None:
+        if not change.is_empty:
+            pending = self._receipts
+            self._store.commit(
+                Change(change.states, change.stored, change.duplicates, change.refused, pending), self._now_ms()
+            )
+            self._receipts -= pending
+
+    def _write_receipts(self, logs: Iterable[bytes]) -> tuple[bytes, ...]:
+        receipts = []
+        for log_id in logs:
+            state = self._ledger.states.get(log_id)
+            if state is not None:
+                envelope = cose.Envelope(self._signer, self._issuer, state.subject)
+                end = (log_id, state.head.next_sequence - 1, state.head.previous)
+                receipts.append(exchange.write_receipt(envelope, end, self._now_ms()))
+        self._receipts += len(receipts)
+        return tuple(receipts)
+
+    def _busy(self, log_id: bytes, text: str) -> Refused:
+        state = self._ledger.states.get(log_id)
+        return Refused(log_id, Refusal.BUSY, 0 if state is None else state.head.next_sequence, text)
