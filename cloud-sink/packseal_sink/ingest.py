@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from packseal.core import cose, exchange
 from packseal.core.errors import FormatError, StorageError
@@ -46,27 +47,22 @@ class Ingest:
 
     def handle(self, request: bytes) -> bytes:
         """Return the reply to any bytes at all; raises nothing that a request could cause."""
-        try:
-            content = exchange.decode_request(request)
-        except FormatError as error:
-            content = [b""]
-            unreadable: Refused | None = Refused(NO_LOG, Refusal.BAD_FORMAT, 0, str(error))
-        else:
-            unreadable = None
         with self._lock:
             try:
-                if unreadable is not None:
-                    reply = self._refuse(unreadable)
-                else:
-                    ends = [part for part in content if isinstance(part, LogEnd)]
-                    reply = self._position(ends) if ends else self._batch(p for p in content if isinstance(p, bytes))
+                reply = self._answer(request)
             except StorageError as error:
                 reply = Reply(refused=(Refused(NO_LOG, Refusal.BUSY, 0, str(error)),))
         return exchange.encode_reply(reply)
 
-    def _refuse(self, refused: Refused) -> Reply:
-        self._commit(Change(refused=((refused, NO_LOG),)))
-        return Reply(refused=(refused,))
+    def _answer(self, request: bytes) -> Reply:
+        try:
+            content = exchange.decode_request(request)
+        except FormatError as error:
+            refused = Refused(NO_LOG, Refusal.BAD_FORMAT, 0, str(error))
+            self._commit(Change(refused=((refused, NO_LOG),)))
+            return Reply(refused=(refused,))
+        ends = [part for part in content if isinstance(part, LogEnd)]
+        return self._position(ends) if ends else self._batch(part for part in content if isinstance(part, bytes))
 
     def _batch(self, records: Iterable[bytes]) -> Reply:
         now_ms = self._now_ms()
@@ -112,9 +108,7 @@ class Ingest:
     def _commit(self, change: Change) -> None:
         if not change.is_empty:
             pending = self._receipts
-            self._store.commit(
-                Change(change.states, change.stored, change.duplicates, change.refused, pending), self._now_ms()
-            )
+            self._store.commit(replace(change, receipts=pending), self._now_ms())
             self._receipts -= pending
 
     def _write_receipts(self, logs: Iterable[bytes]) -> tuple[bytes, ...]:
