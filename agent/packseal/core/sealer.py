@@ -4,11 +4,10 @@ A window of N seconds becomes one telemetry and one snapshot record. An event, a
 What a call returns must be stored in one transaction; until then nothing has happened.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from packseal.core import columns
-from packseal.core.bodies import Body, Event, Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
+from packseal.core.bodies import Attributes, Body, Event, Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
 from packseal.core.chain import NS_PER_MS, Pen, SealedRecord
 from packseal.core.meter import Meter
 from packseal.core.sample import NS_PER_S, Instant, Notice, Sample
@@ -52,7 +51,7 @@ class Sealer:
         """Samples in the open window."""
         return len(self._window)
 
-    def begin(self, code: LifecycleCode, at: Instant, facts: Mapping[str, int | str]) -> Sealed:
+    def begin(self, code: LifecycleCode, at: Instant, facts: Attributes) -> Sealed:
         """Write the first record of this run."""
         return self._sealed([Lifecycle(code, facts)], at)
 
@@ -77,8 +76,13 @@ class Sealer:
             return self._sealed([], now)
         return None
 
-    def lose(self, cause: GapCause, start: Instant, end: Instant, facts: Mapping[str, int | str]) -> Sealed:
-        """Write down that the samples between two instants are not in the log; nothing is integrated over them."""
+    def lose(self, cause: GapCause, end: Instant, facts: Attributes) -> Sealed:
+        """Write down that the samples since the last accounted one, up to `end`, are not in the log.
+
+        `end` is the instant of the sample that is fed next; nothing is integrated over the gap.
+        """
+        start = self._last or end
+        self._last = end
         self._meter.resume(end.mono_ns - start.mono_ns)
         return self._sealed([Gap(cause, _ms(start), _ms(end), facts)], end)
 

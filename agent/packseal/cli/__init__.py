@@ -1,0 +1,59 @@
+"""The `packseal` command. Each subcommand is a module of its own, loaded only when it is called.
+
+A command module has `HELP` in COMMANDS here, `arguments(parser)` and `execute(args) -> int`.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from packseal import __version__
+from packseal.core.errors import PacksealError
+
+COMMANDS = {
+    "init": "make a configuration and the gateway's key",
+    "doctor": "check the configuration, the battery's wire, the disk and the way to the sink",
+    "run": "record, until it is told to stop",
+    "status": "ask the running agent how it is",
+    "journal": "list, show, export or verify what is recorded",
+    "verify": "check records in a file against a public key; needs nothing else",
+    "demo": "a simulated battery, an agent, a sink and its page on this machine",
+}
+FAILED, USAGE, INTERRUPTED = 1, 2, 130  # 128 + SIGINT, as shells do
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 failed with one line why, 2 wrong usage."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words)
+    args = parser.parse_args(words)
+    if args.command is None:
+        parser.print_help()
+        return USAGE
+    try:
+        return int(importlib.import_module(f"packseal.cli.{args.command}").execute(args))
+    except PacksealError as error:
+        print(f"packseal {args.command}: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output, such as `head`, is gone; the interpreter must not try to flush to it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="packseal",
+        description="The edge half of the EU battery passport: reads a battery, seals, keeps, delivers.",
+    )
+    parser.add_argument("--version", action="version", version=f"packseal {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name in words:
+            importlib.import_module(f"packseal.cli.{name}").arguments(command)
+    return parser

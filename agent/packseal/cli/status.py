@@ -1,0 +1,83 @@
+"""packseal status: what the running agent says of itself."""
+
+import argparse
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from packseal import config
+from packseal.core.errors import InputError
+
+TIMEOUT_S = 5.0
+CHUNK_BYTES = 1 << 16
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--json", action="store_true", help="the whole answer, for programs")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the status; returns 0 when the agent is running, and it is recording and delivering; else 1."""
+    status = ask(config.load(args.config).socket)
+    if args.json:
+        print(json.dumps(status, indent=2))
+    else:
+        print("\n".join(_lines(status)))
+    return 0 if _is_well(status) else 1
+
+
+def ask(path: Path) -> dict[str, Any]:
+    """Return the answer of the agent behind the socket at `path`.
+
+    Raises:
+        InputError: no agent answers there.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT_S)
+            connection.connect(str(path))
+            parts = []
+            while part := connection.recv(CHUNK_BYTES):
+                parts.append(part)
+        answer: dict[str, Any] = json.loads(b"".join(parts))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"no running agent answers at {path} ({why}); start one with packseal run") from error
+    return answer
+
+
+def _is_well(status: dict[str, Any]) -> bool:
+    uplink = status["uplink"]
+    wires = all(b["ended"] or b["link"]["state"] == "healthy" for b in status["batteries"])
+    return wires and not status["journal"]["last_error"] and (uplink is None or uplink["connected"])
+
+
+def _lines(status: dict[str, Any]) -> list[str]:
+    gateway, journal, uplink = status["gateway"], status["journal"], status["uplink"]
+    memory = f"{gateway['peak_memory_mib']:.0f} MiB at most"
+    lines = [f"gateway   {gateway['id']}, running for {gateway['uptime_s']:.0f} s, {memory}"]
+    for battery in status["batteries"]:
+        lines += _battery_lines(battery)
+    trouble = f", NOT WRITABLE: {journal['last_error']}" if journal["last_error"] else ""
+    lines.append(f"journal   {journal['records']} records sealed, {journal['pending']} not yet on disk{trouble}")
+    if uplink is None:
+        lines.append("uplink    none configured: records are only kept")
+    else:
+        state = "connected" if uplink["connected"] else uplink["state"]
+        lines.append(f"uplink    {state}, {uplink['records_outstanding']} records not yet receipted")
+        lines.append(f"          last receipt {uplink['last_receipt'] or 'never'}")
+        lines += [f"          log {log_id[:8]} does not get on: {why}" for log_id, why in uplink["halted"].items()]
+    return lines
+
+
+def _battery_lines(battery: dict[str, Any]) -> list[str]:
+    link = battery["link"]
+    state = "its recording has ended" if battery["ended"] else link["state"].replace("_", " ")
+    seen = f"{link['frames']} frames, {link['unknown']} unknown, {link['short']} short, {link['dropped']} dropped"
+    taken = f"{battery['samples']} samples, {link['flawed']} flawed values, last {battery['last_sample'] or 'never'}"
+    present = ", ".join(f"{name} {v['value']:g} {v['unit']}" for name, v in battery["present"].items())
+    lines = [f"battery   {battery['id']} ({battery['profile']}): {state}", f"          {seen}", f"          {taken}"]
+    return [*lines, f"          {present}"] if present else lines

@@ -1,0 +1,184 @@
+"""The agent's configuration file: TOML to a Config, or an error that names the line, the key and what is allowed.
+
+The Structs are the tables of the file; their docstrings are its reference. Paths are relative to the file.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from packseal.core.declared import Declared
+from packseal.core.errors import ConfigError
+from packseal.core.toml_error import decode_toml
+from packseal.uplink.tls import TlsFiles
+from packseal_drivers.settings import LinkSettings
+
+DEFAULT_PATHS = (Path("packseal.toml"), Path("/etc/packseal/packseal.toml"))
+MAX_WINDOW_S = 600
+MAX_BATTERIES = 64
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")  # RFC 3986 §3: a scheme, a colon, printable ASCII
+
+
+class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[gateway]: this gateway and what it keeps."""
+
+    id: str
+    """A URI: the issuer of every record."""
+    key: str = "gateway.key"
+    """The private key's PEM file."""
+    journal: str = "journal.db"
+    socket: str = "status.sock"
+    """Where `packseal status` asks."""
+    window_s: float = 60.0
+    """Seconds per sealed window: what a power cut can cost at most."""
+    drain_s: float = 10.0
+    """How long a stop waits for the sink's receipts."""
+
+    def __post_init__(self) -> None:
+        _check_uri(self.id)
+        if not 1 <= self.window_s <= MAX_WINDOW_S:
+            raise ValueError(f"window_s must be from 1 to {MAX_WINDOW_S} seconds")
+        if not 0 <= self.drain_s <= MAX_WINDOW_S:
+            raise ValueError(f"drain_s must be from 0 to {MAX_WINDOW_S} seconds")
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[uplink.tls]: PEM files. Without `authorities` the machine's own list is trusted."""
+
+    authorities: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mqtt"):
+    """[uplink] with kind = "mqtt": an MQTT 5 broker. Plain text unless [uplink.tls] is given."""
+
+    sink_key: str
+    """The sink's public key, the only one whose receipts count."""
+    host: str
+    port: int = 8883
+    username: str | None = None
+    password_file: str | None = None
+    tls: Tls | None = None
+
+
+class Https(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="https"):
+    """[uplink] with kind = "https": the sink itself."""
+
+    sink_key: str
+    url: str
+    tls: Tls | None = None
+
+
+class Battery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[[battery]]: one battery beside this gateway."""
+
+    id: str
+    """A URI: the subject of its records, as in its passport."""
+    profile: str
+    """VENDOR/MODEL of a profile that comes with packseal, or a path that ends in .toml."""
+    link: LinkSettings
+    period_s: float | None = None
+    """Seconds per sample in place of the profile's; 0 makes one of every distinct frame time."""
+    declared: Declared = Declared()
+
+    def __post_init__(self) -> None:
+        _check_uri(self.id)
+
+
+class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file."""
+
+    gateway: Gateway
+    battery: tuple[Battery, ...]
+    uplink: Mqtt | Https | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.battery) <= MAX_BATTERIES:
+            raise ValueError(f"from 1 to {MAX_BATTERIES} [[battery]] tables are needed")
+        ids = [self.gateway.id, *(b.id for b in self.battery)]
+        for twice in {i for i in ids if ids.count(i) > 1}:
+            raise ValueError(f"id {twice} is used twice: each battery and the gateway need their own")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration as it was read. `text` is the file's bytes, `directory` what its paths are relative to."""
+
+    file: ConfigFile
+    path: Path
+    text: bytes
+
+    @property
+    def directory(self) -> Path:
+        """The directory that the file's paths are relative to."""
+        return self.path.parent
+
+    @property
+    def journal(self) -> Path:
+        """Where the journal is."""
+        return self.directory / self.file.gateway.journal
+
+    @property
+    def key(self) -> Path:
+        """Where the gateway's private key is."""
+        return self.directory / self.file.gateway.key
+
+    @property
+    def socket(self) -> Path:
+        """Where the running agent answers `packseal status`."""
+        return self.directory / self.file.gateway.socket
+
+    @property
+    def sink_key(self) -> Path | None:
+        """Where the sink's public key is; None without an uplink."""
+        return None if self.file.uplink is None else self.directory / self.file.uplink.sink_key
+
+    @property
+    def cache(self) -> Path:
+        """Where decoders made from DBC files are kept."""
+        return self.journal.with_name("cache")
+
+    def tls(self, tls: Tls | None) -> TlsFiles | None:
+        """Return the files of a TLS table."""
+        if tls is None:
+            return None
+        return TlsFiles(*(self._optional(name) for name in (tls.authorities, tls.certificate, tls.key)))
+
+    def password_file(self, uplink: Mqtt) -> Path | None:
+        """Return where the broker's password is."""
+        return self._optional(uplink.password_file)
+
+    def _optional(self, name: str | None) -> Path | None:
+        return None if name is None else self.directory / name
+
+
+def load(path: Path | None = None) -> Config:
+    """Read the configuration at `path`, or the first of DEFAULT_PATHS that exists.
+
+    Raises:
+        ConfigError: naming the file and, where it can be known, line, key and what is allowed.
+    """
+    found = path or next(_existing(), None)
+    if found is None:
+        tried = " and ".join(map(str, DEFAULT_PATHS))
+        raise ConfigError(
+            f"no configuration: neither {tried} exists; make one with packseal init, or name it: --config"
+        )
+    try:
+        text = found.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {found}: {error.strerror}") from error
+    return Config(decode_toml(text, ConfigFile, str(found)), found.absolute(), text)
+
+
+def _existing() -> Iterator[Path]:
+    return (path for path in DEFAULT_PATHS if path.exists())
+
+
+def _check_uri(text: str) -> None:
+    if not _URI.fullmatch(text):
+        raise ValueError(f"{text!r} must be a URI, such as urn:example:battery:4711")

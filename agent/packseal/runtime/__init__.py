@@ -1,0 +1,1 @@
+"""The running agent: wires driver, sealer, journal and uplink, and owns every lifetime."""

@@ -1,0 +1,122 @@
+"""The agent: one TaskGroup over every battery, the uplink and the status socket, and an orderly stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from packseal.clock import SystemClock
+from packseal.config import Config
+from packseal.core.bodies import GapCause, LifecycleCode
+from packseal.journal.store import LogKind
+from packseal.keys import file as key_file
+from packseal.runtime import opening, ways
+from packseal.runtime.desk import Desk
+from packseal.runtime.opening import GatewayLog
+from packseal.runtime.recorder import Recorder
+from packseal.runtime.status import StatusServer, describe
+from packseal.runtime.writer import LogWriter
+from packseal.uplink.sync import Sync
+
+log = logging.getLogger(__name__)
+
+DRAIN_CHECK_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One battery of this run."""
+
+    subject: str
+    log_id: bytes
+    recorder: Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """All parts of one run, opened and ready to start. `sync` is None without an uplink."""
+
+    config: Config
+    kid: bytes
+    desk: Desk
+    gateway_log: GatewayLog
+    stopped: GapCause | None
+    recordings: Sequence[Recording]
+    sync: Sync | None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Record until `stop` is set; then seal, store, and wait a while for the sink's receipts."""
+        async with StatusServer(self.config.socket, lambda: describe(self)), asyncio.TaskGroup() as group:
+            code = LifecycleCode.LOG_BEGUN if self.stopped is None else LifecycleCode.AGENT_STARTED
+            await self.gateway_log.write(code, opening.facts(self.config))
+            syncing = group.create_task(self.sync.run(), name="sync") if self.sync else None
+            records = [group.create_task(r.recorder.record(), name="record") for r in self.recordings]
+            reads = [group.create_task(r.recorder.read(), name="read") for r in self.recordings]
+            log.info("recording %d of %d configured batteries", len(reads), len(self.config.file.battery))
+            await stop.wait()
+            for task in reads:
+                task.cancel()
+            await asyncio.wait(records)
+            await self.gateway_log.write(LifecycleCode.AGENT_STOPPED, {})
+            if syncing is not None:
+                await self._drain()
+                syncing.cancel()
+
+    async def _drain(self) -> None:
+        """Wait until everything is receipted, for as long as the configuration allows."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.file.gateway.drain_s):
+                while not await self.desk.run(self._is_delivered):  # noqa: ASYNC110 - the journal's thread has no event
+                    await asyncio.sleep(DRAIN_CHECK_S)
+                return
+        log.warning("stopped before the sink had receipted everything; the rest is sent after the next start")
+
+    def _is_delivered(self) -> bool:
+        journal = self.desk.journal
+        return all(journal.delivered(e.log_id) >= journal.head(e.log_id).next_sequence for e in journal.logs())
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Agent]:
+    """Open everything that the configuration names, buses and network aside.
+
+    Raises:
+        ConfigError, InputError, StorageError: one sentence for whoever must act.
+    """
+    signer = key_file.load(config.key)
+    clock = SystemClock()
+    uplink, sink_key = ways.open_uplink(config), ways.read_sink_key(config)
+    drivers = [opening.open_battery_driver(config, battery, clock) for battery in config.file.battery]
+    issuer = config.file.gateway.id
+    async with Desk(config.journal) as desk:
+        sync = Sync(desk.journal, uplink, sink_key, desk.run) if uplink and sink_key else None
+        notify = sync.notify if sync else _nobody
+        found = await desk.run(lambda: opening.find_log(desk.journal, signer, issuer, issuer, LogKind.GATEWAY))
+        gateway_log = GatewayLog(found, LogWriter(opening.store_in(desk, found.log_id), notify), clock)
+        recordings = []
+        for battery, driver in zip(config.file.battery, drivers, strict=True):
+            subject = battery.id
+            own = await desk.run(
+                lambda subject=subject: opening.find_log(desk.journal, signer, issuer, subject, LogKind.BATTERY)  # type: ignore[misc]
+            )
+            writer = LogWriter(opening.store_in(desk, own.log_id), notify)
+            recorder = opening.open_recorder(config, battery, driver, own, writer)
+            recordings.append(Recording(subject, own.log_id, recorder))
+        yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, sync)
+
+
+async def run(config: Config) -> None:
+    """Run the agent until SIGTERM or SIGINT; raises like `opened`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with opened(config) as agent:
+        await agent.run(stop)
+
+
+def _nobody() -> None:
+    """There is no uplink to wake."""

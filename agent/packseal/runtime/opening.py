@@ -1,0 +1,121 @@
+"""Opening: from a configured battery to its recorder, going on with its log and meter where there are any."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packseal import __version__
+from packseal.clock import SystemClock, boot_id
+from packseal.config import Battery, Config
+from packseal.core.bodies import GapCause, Kind, Lifecycle, LifecycleCode
+from packseal.core.chain import Pen, SealedRecord
+from packseal.core.cose import Signer
+from packseal.core.errors import FormatError, StorageError
+from packseal.core.meter import Meter
+from packseal.core.record import LOG_ID_BYTES, parse
+from packseal.core.sealer import Sealed, Sealer
+from packseal.journal.store import Journal, LogKind
+from packseal.runtime.desk import Desk
+from packseal.runtime.recorder import Recorder
+from packseal.runtime.writer import LogWriter, Store
+from packseal_drivers import profile as profiles
+from packseal_drivers.driver import Driver
+from packseal_drivers.registry import open_driver
+
+log = logging.getLogger(__name__)
+
+REASON_CHARACTERS = 200
+STOPS = (LifecycleCode.AGENT_STOPPED, LifecycleCode.SOURCE_ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the journal knows of a log. `stopped` is None for a new one, `trouble` says why the state is no good."""
+
+    log_id: bytes
+    pen: Pen
+    stopped: GapCause | None
+    state: bytes | None
+    trouble: str
+
+
+def find_log(journal: Journal, signer: Signer, issuer: str, subject: str, kind: LogKind) -> Found:
+    """Return the newest log of `subject`, begun now where there is none; raises StorageError. For the desk's thread."""
+    ids = [entry.log_id for entry in journal.logs() if (entry.subject, entry.kind) == (subject, kind)]
+    log_id = ids[-1] if ids else os.urandom(LOG_ID_BYTES)
+    journal.begin_log(subject, log_id, kind)
+    pen = Pen(signer, issuer, subject, log_id, boot_id(), journal.head(log_id))
+    try:
+        state, trouble = journal.state(log_id), ""
+    except StorageError as error:
+        state, trouble = None, str(error)
+    return Found(log_id, pen, _how_it_stopped(journal, log_id), state, trouble)
+
+
+def _how_it_stopped(journal: Journal, log_id: bytes) -> GapCause | None:
+    last = journal.last(log_id)
+    if last is None:
+        return None
+    body = parse(last.raw).body if last.kind is Kind.LIFECYCLE else None
+    good = isinstance(body, Lifecycle) and body.code in STOPS
+    return GapCause.STOPPED if good else GapCause.UNCLEAN_STOP
+
+
+def store_in(desk: Desk, log_id: bytes) -> Store:
+    """Return what stores records of one log through the desk."""
+
+    async def store(records: Sequence[SealedRecord], state: bytes | None) -> None:
+        await desk.run(lambda: desk.journal.append(log_id, records, state))
+
+    return store
+
+
+def open_battery_driver(config: Config, battery: Battery, clock: SystemClock) -> Driver:
+    """Return the driver of one battery; raises ConfigError for a wrong profile or DBC."""
+    profile = profiles.load(battery.profile, config.directory)
+    return open_driver(
+        battery.link,
+        profile,
+        directory=config.directory,
+        cache=config.cache,
+        clock=clock,
+        period_s=battery.period_s,
+    )
+
+
+def open_recorder(config: Config, battery: Battery, driver: Driver, found: Found, writer: LogWriter) -> Recorder:
+    """Return what records one battery, its counters going on from the saved state."""
+    trouble = found.trouble
+    try:
+        meter = Meter(battery.declared, driver.delivers, driver.period_s or 1.0, found.state)
+    except FormatError as error:
+        meter, trouble = Meter(battery.declared, driver.delivers, driver.period_s or 1.0), str(error)
+    sealer = Sealer(found.pen, meter, config.file.gateway.window_s, found.stopped)
+    code = LifecycleCode.LOG_BEGUN if found.stopped is None else LifecycleCode.AGENT_STARTED
+    preface = [Lifecycle(code, facts(config) | {"profile": driver.name})]
+    if trouble:
+        log.error("%s: the counters begin anew: %s", battery.id, trouble)
+        preface.append(Lifecycle(LifecycleCode.METER_RESET, {"reason": trouble[:REASON_CHARACTERS]}))
+    return Recorder(driver, sealer, writer, preface)
+
+
+def facts(config: Config) -> dict[str, int | str]:
+    """Return what every first record of a run says: the program's version and which configuration it had."""
+    return {"version": __version__, "configuration_sha256": hashlib.sha256(config.text).hexdigest()}
+
+
+class GatewayLog:
+    """The gateway's own log: when the agent ran, and with which configuration."""
+
+    def __init__(self, found: Found, writer: LogWriter, clock: SystemClock) -> None:
+        self._pen = found.pen
+        self._clock = clock
+        self.log_id = found.log_id
+        self.writer = writer
+
+    async def write(self, code: LifecycleCode, facts: dict[str, int | str]) -> None:
+        """Store one entry, or keep it for the next try."""
+        self.writer.put(Sealed((self._pen.write(Lifecycle(code, facts), self._clock.now()),), b""))
+        await self.writer.flush(at_once=True)

@@ -1,0 +1,126 @@
+"""Recorder: one battery's driver, sealer and log writer; reading and recording are two tasks with a short queue."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from packseal.core.bodies import GapCause, Lifecycle, LifecycleCode
+from packseal.core.quantities import Channel
+from packseal.core.sample import Notice, Sample
+from packseal.core.sealer import Sealed, Sealer
+from packseal.runtime.writer import LogWriter
+from packseal_drivers.driver import Driver
+
+log = logging.getLogger(__name__)
+
+QUEUE_BATCHES = 4
+TICK_S = 1.0
+
+Batch = Sequence[Sample | Notice]
+
+
+@dataclass(slots=True)
+class RecorderStatus:
+    """What the operator sees of one battery."""
+
+    samples: int = 0
+    notices: int = 0
+    lost_samples: int = 0
+    ended: bool = False
+    last: Sample | None = None
+    present: dict[Channel, float] = field(default_factory=dict)
+
+
+class Recorder:
+    """Records one battery until it is stopped or its source ends.
+
+    Args:
+        driver: where the samples come from.
+        sealer: what makes records of them.
+        writer: what stores the records.
+        preface: the first entries of this run, written when the battery's clock is known.
+    """
+
+    def __init__(self, driver: Driver, sealer: Sealer, writer: LogWriter, preface: Sequence[Lifecycle]) -> None:
+        self._driver = driver
+        self._sealer = sealer
+        self.writer = writer
+        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUE_BATCHES)
+        self._lost = 0
+        self._preface = preface
+        self.status = RecorderStatus()
+
+    @property
+    def driver(self) -> Driver:
+        """Where the samples come from."""
+        return self._driver
+
+    @property
+    def open_samples(self) -> int:
+        """Samples in the open window: what a power cut would cost now."""
+        return self._sealer.open_samples
+
+    async def read(self) -> None:
+        """Hand what the driver says to `record`; ends with the source. Cancel it to stop."""
+        try:
+            async with aclosing(self._driver.batches()) as batches:
+                async for batch in batches:
+                    await self._queue.put(batch)
+            self.status.ended = True
+        finally:
+            await self._queue.put(None)
+
+    async def record(self) -> None:
+        """Seal and store until `read` has ended; what is open is then sealed too."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_S):
+                    batch = await self._queue.get()
+            except TimeoutError:
+                batch = ()
+            self._begin()
+            if batch is None:
+                break
+            self._take(batch)
+            await self.writer.flush()
+        code = LifecycleCode.SOURCE_ENDED if self.status.ended else LifecycleCode.AGENT_STOPPED
+        self._put(self._sealer.end(code, self._driver.clock.now()))
+        if not await self.writer.flush(at_once=True):
+            log.error("%d sealed records could not be stored before the stop", self.writer.status.pending)
+
+    def _begin(self) -> None:
+        for entry in self._preface:
+            self._put(self._sealer.begin(entry.code, self._driver.clock.now(), entry.attributes))
+        self._preface = ()
+
+    def _take(self, batch: Batch) -> None:
+        for item in batch:
+            if isinstance(item, Notice):
+                self.status.notices += 1
+                log.warning("%s: %s %s", self._driver.name, item.code.name, dict(item.attributes))
+                self._put(self._sealer.note(item))
+            else:
+                self._take_sample(item)
+        if not batch and not self.writer.is_full:
+            sealed = self._sealer.tick(self._driver.clock.now())
+            if sealed is not None:
+                self._put(sealed)
+
+    def _take_sample(self, sample: Sample) -> None:
+        self.status.samples += 1
+        self.status.last = sample
+        self.status.present.update(sample.values)
+        if self.writer.is_full:
+            self._lost += 1
+            self.status.lost_samples += 1
+            return
+        if self._lost:
+            self._put(self._sealer.lose(GapCause.NOT_STORED, sample.at, {"samples": self._lost}))
+            self._lost = 0
+        for sealed in self._sealer.feed(sample):
+            self._put(sealed)
+
+    def _put(self, sealed: Sealed) -> None:
+        self.writer.put(sealed)

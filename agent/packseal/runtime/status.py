@@ -1,0 +1,148 @@
+"""Status: what the running agent says of itself, as JSON over a Unix socket that only its owner may open."""
+
+import asyncio
+import json
+import os
+import resource
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from packseal import __version__
+from packseal.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from packseal.runtime.agent import Agent, Recording
+
+KIB_PER_MIB = 1024
+PATH_LIMIT = 107  # unix(7): sun_path holds 108 bytes with its closing zero
+_BEGAN_S = time.monotonic()
+
+
+class StatusServer:
+    """Answers every connection with one JSON document and closes it.
+
+    Args:
+        path: the socket; a stale one is replaced.
+        describe: gives the document.
+
+    Raises:
+        StorageError: on entry, when the socket cannot be made.
+    """
+
+    def __init__(self, path: Path, describe: Callable[[], dict[str, Any]]) -> None:
+        self._path = path
+        self._describe = describe
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        if len(os.fsencode(self._path)) > PATH_LIMIT:
+            raise StorageError(f"socket path {self._path} is longer than {PATH_LIMIT} bytes: set gateway.socket")
+        old = os.umask(0o177)
+        try:
+            self._path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._answer, self._path)
+        except OSError as error:
+            raise StorageError(f"socket {self._path} cannot be made: {error.strerror}") from error
+        finally:
+            os.umask(old)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening and remove the socket."""
+        self._server.close()
+        self._path.unlink(missing_ok=True)
+
+    async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(json.dumps(self._describe()).encode() + b"\n")
+            await writer.drain()
+        except ConnectionError:
+            pass  # whoever asked is gone
+        finally:
+            writer.close()
+
+
+def describe(agent: "Agent") -> dict[str, Any]:
+    """Return the state of every part of `agent`."""
+    return {
+        "version": __version__,
+        "gateway": {
+            "id": agent.config.file.gateway.id,
+            "kid": agent.kid.hex(),
+            "log_id": agent.gateway_log.log_id.hex(),
+            "uptime_s": round(time.monotonic() - _BEGAN_S, 1),
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB,
+            "cpu_s": round(time.process_time(), 3),
+            "configuration": str(agent.config.path),
+        },
+        "batteries": [_battery(recording) for recording in agent.recordings],
+        "journal": _journal(agent),
+        "uplink": _uplink(agent),
+    }
+
+
+def _battery(recording: "Recording") -> dict[str, Any]:
+    recorder = recording.recorder
+    counts, last = recorder.driver.counts, recorder.status.last
+    link = {
+        name: getattr(counts, name)
+        for name in ("frames", "unknown", "short", "flawed", "dropped", "samples", "error_frames")
+    }
+    return {
+        "id": recording.subject,
+        "log_id": recording.log_id.hex(),
+        "profile": recorder.driver.name,
+        "link": {"state": counts.state.name.lower(), **link},
+        "ended": recorder.status.ended,
+        "samples": recorder.status.samples,
+        "lost_samples": recorder.status.lost_samples,
+        "open_samples": recorder.open_samples,
+        "notices": recorder.status.notices,
+        "windows": recorder.writer.status.windows,
+        "records": recorder.writer.status.records,
+        "last_sample": None if last is None else _utc(last.at.wall_ns // 1_000_000),
+        "present": {
+            channel.quantity.key: {"value": value, "unit": channel.quantity.unit}
+            for channel, value in recorder.status.present.items()
+            if channel.index == 0
+        },
+    }
+
+
+def _journal(agent: "Agent") -> dict[str, Any]:
+    writers = [agent.gateway_log.writer, *(r.recorder.writer for r in agent.recordings)]
+    return {
+        "path": str(agent.config.journal),
+        "records": sum(w.status.records for w in writers),
+        "bytes": sum(w.status.bytes for w in writers),
+        "pending": sum(w.status.pending for w in writers),
+        "last_error": next((w.status.last_error for w in writers if w.status.last_error), ""),
+    }
+
+
+def _uplink(agent: "Agent") -> dict[str, Any] | None:
+    if agent.sync is None:
+        return None
+    status = agent.sync.status
+    last = status.last_receipt_wall_ms
+    return {
+        "connected": status.connected,
+        "state": status.state,
+        "last_error": status.last_error,
+        "last_receipt": None if last is None else _utc(last),
+        "batches_sent": status.batches_sent,
+        "records_sent": status.records_sent,
+        "bytes_sent": status.bytes_sent,
+        "records_outstanding": status.records_outstanding,
+        "halted": status.halted,
+    }
+
+
+def _utc(wall_ms: int) -> str:
+    return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
