@@ -1,0 +1,152 @@
+"""packseal doctor: checks everything between the battery and the sink, one line each, and says what to do."""
+
+import argparse
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+from packseal import clock, config
+from packseal.config import Battery, Config
+from packseal.core import exchange
+from packseal.core.errors import PacksealError
+from packseal.core.sample import ClockQuality, LinkCounts
+from packseal.journal.store import Journal
+from packseal.keys import file as key_file
+from packseal.runtime import opening, ways
+from packseal_drivers import profile as profiles
+
+GOOD, BAD, NOTE = "ok   ", "FAIL ", "note "
+LOW_DISK_BYTES = 200 << 20
+"""About four days of one battery's records at 1 Hz with their write-ahead log (50 MB written per day)."""
+UPLINK_S = 15.0
+
+Finding = tuple[str, str]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument(
+        "--listen", type=float, default=5.0, metavar="S", help="seconds per wire (default: %(default)s)"
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the findings; returns 0 when nothing failed."""
+    settings = config.load(args.config)
+    print(f"{GOOD}configuration {settings.path}")
+    failed = False
+
+    async def check() -> None:
+        nonlocal failed
+        async for mark, text in _findings(settings, args.listen):
+            failed |= mark == BAD
+            print(mark + text, flush=True)
+
+    asyncio.run(check())
+    return 1 if failed else 0
+
+
+async def _findings(settings: Config, listen_s: float) -> AsyncIterator[Finding]:
+    for finding in (*_key(settings), *_clock(), *_disk(settings)):
+        yield finding
+    for battery in settings.file.battery:
+        async for finding in _wire(settings, battery, listen_s):
+            yield finding
+    async for finding in _uplink(settings):
+        yield finding
+
+
+def _key(settings: Config) -> Iterator[Finding]:
+    try:
+        signer = key_file.load(settings.key)
+    except PacksealError as error:
+        yield BAD, str(error)
+    else:
+        yield GOOD, f"key {settings.key}, {signer.algorithm.name}, thumbprint {signer.kid.hex()[:16]}…"
+
+
+def _clock() -> Iterator[Finding]:
+    quality = clock.quality()
+    if quality is ClockQuality.UNSYNCHRONISED:
+        yield NOTE, "clock not synchronised: records say so; order and durations do not depend on it"
+    else:
+        yield GOOD, f"clock: {quality.name}"
+
+
+def _disk(settings: Config) -> Iterator[Finding]:
+    directory = settings.journal.parent
+    if not os.access(directory, os.W_OK):
+        yield BAD, f"journal directory {directory} cannot be written: create it, or check its owner"
+        return
+    free = shutil.disk_usage(directory).free
+    mark = GOOD if free >= LOW_DISK_BYTES else BAD
+    yield mark, f"disk of {directory}: {free >> 20} MiB free"
+    if not settings.journal.exists():
+        yield GOOD, f"journal {settings.journal}: made by the first run"
+        return
+    try:
+        with Journal.open_to_read(settings.journal) as journal:
+            records = sum(entry.records for entry in journal.stats())
+        yield GOOD, f"journal {settings.journal}: {records} records"
+    except PacksealError as error:
+        yield BAD, str(error)
+
+
+async def _wire(settings: Config, battery: Battery, listen_s: float) -> AsyncIterator[Finding]:
+    try:
+        profile = profiles.load(battery.profile, settings.directory)
+        driver = opening.open_battery_driver(settings, battery, clock.SystemClock())
+    except PacksealError as error:
+        yield BAD, f"battery {battery.id}: {error}"
+        return
+    yield GOOD, f"profile {battery.profile}: {profile.profile.title}"
+    if settings.socket.exists():
+        yield NOTE, f"wire of {battery.id} not tried, an agent is running: ask packseal status"
+        return
+    try:
+        async with asyncio.timeout(listen_s), aclosing(driver.batches()) as batches:
+            async for _ in batches:
+                if driver.counts.samples >= 2:  # noqa: PLR2004 - the first may be half a period
+                    break
+    except TimeoutError:
+        pass
+    except PacksealError as error:
+        yield BAD, f"wire of {battery.id}: {error}"
+        return
+    yield _heard(battery, driver.counts, listen_s)
+
+
+def _heard(battery: Battery, counts: LinkCounts, listen_s: float) -> Finding:
+    known = counts.frames - counts.unknown
+    seen = f"{counts.frames} frames, {counts.unknown} unknown, {counts.short} short, {counts.error_frames} error frames"
+    if counts.samples:
+        return GOOD, f"wire of {battery.id}: {counts.samples} samples ({seen})"
+    if counts.frames and not known:
+        return BAD, f"wire of {battery.id}: {seen}: no id of the profile among them; is it this battery's profile?"
+    if counts.error_frames:
+        return BAD, f"wire of {battery.id}: {seen}: check bit rate, termination and that another node is awake"
+    state = counts.state.name.lower().replace("_", " ")
+    return (
+        BAD,
+        f"wire of {battery.id}: nothing heard in {listen_s:g} s ({state}): is the interface up and the BMS awake?",
+    )
+
+
+async def _uplink(settings: Config) -> AsyncIterator[Finding]:
+    try:
+        uplink, key = ways.open_uplink(settings), ways.read_sink_key(settings)
+        if uplink is None or key is None:
+            yield NOTE, "no uplink configured: records are only kept"
+            return
+        async with asyncio.timeout(UPLINK_S), uplink:
+            exchange.decode_reply(await uplink.exchange(exchange.encode_position([])))
+    except TimeoutError:
+        yield BAD, f"uplink: no answer within {UPLINK_S:g} s"
+    except PacksealError as error:
+        yield BAD, f"uplink: {error}"
+    else:
+        yield GOOD, f"uplink: the sink answers; receipts are checked with key {key.kid.hex()[:16]}…"

@@ -1,0 +1,96 @@
+"""packseal init: a configuration to start from, and the gateway's key."""
+
+import argparse
+import uuid
+from pathlib import Path
+
+from packseal import config
+from packseal.core.cose import Algorithm
+from packseal.core.errors import InputError, StorageError
+from packseal.core.toml_error import decode_toml
+from packseal.keys import file as key_file
+from packseal_drivers import profile as profiles
+
+CONFIG_NAME, KEY_NAME = "packseal.toml", "gateway.key"
+
+TEMPLATE = """\
+# The agent's configuration. Paths are relative to this file. `packseal doctor` checks it.
+
+[gateway]
+id = "{gateway}"
+key = "{key}"
+journal = "journal.db"
+socket = "status.sock"
+window_s = 60       # seconds per sealed window: what a power cut can cost at most
+
+# Where records go. Without this table they are only kept.
+# [uplink]
+# kind = "mqtt"                # or kind = "https" with url = "https://sink.example"
+# sink_key = "sink.pub"        # the sink's public key: only its receipts count
+# host = "broker.example"
+# port = 8883
+# username = "gateway"
+# password_file = "mqtt.password"
+# [uplink.tls]
+# authorities = "authorities.pem"
+
+[[battery]]
+id = "{battery}"
+profile = "{profile}"
+
+[battery.link]
+{link}
+
+# What the manufacturer declares in the static passport. What is left out makes the fields that need it "not available".
+[battery.declared]
+# category = "ev"              # ev, lmt, stationary or industrial
+# rated_capacity_ah = 60
+# rated_energy_kwh = 21.6
+# cells_in_series = 96
+# temperature_min_c = -20
+# temperature_max_c = 45
+# cell_voltage_min_v = 2.8
+# cell_voltage_max_v = 4.2
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("directory", type=Path, nargs="?", default=Path(), help="where to write (default: here)")
+    parser.add_argument("--gateway", metavar="URI", help="this gateway's id (default: a new urn:uuid)")
+    parser.add_argument(
+        "--battery", metavar="URI", help="the battery's id, as in its passport (default: a new urn:uuid)"
+    )
+    parser.add_argument(
+        "--profile", default="packseal/reference96", help="the battery's profile (default: %(default)s)"
+    )
+    parser.add_argument("--channel", default="can0", help="the CAN interface (default: %(default)s)")
+    parser.add_argument("--p256", action="store_true", help="an ECDSA P-256 key in place of Ed25519")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Write both files; refuses to overwrite one. Returns 0."""
+    profiles.load(args.profile)
+    path, key = args.directory / CONFIG_NAME, args.directory / KEY_NAME
+    for existing in (path, key):
+        if existing.exists():
+            raise InputError(f"{existing} exists: move it away or name another directory")
+    text = TEMPLATE.format(
+        gateway=args.gateway or uuid.uuid4().urn,
+        battery=args.battery or uuid.uuid4().urn,
+        key=KEY_NAME,
+        profile=args.profile,
+        link=f'kind = "socketcan"\nchannel = "{args.channel}"',
+    )
+    decode_toml(text.encode(), config.ConfigFile, "the configuration made of these arguments")
+    try:
+        args.directory.mkdir(parents=True, exist_ok=True)
+        signer = key_file.create(key, Algorithm.ES256 if args.p256 else Algorithm.EDDSA)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {error.filename}: {error.strerror}") from error
+    print(f"wrote {path}, {key} and {key.with_suffix('.pub')}")
+    print(f"key thumbprint {signer.kid.hex()}")
+    print(f"next: give {key.with_suffix('.pub')} to the sink's operator and edit {path},")
+    print(f"then run packseal doctor --config {path}")
+    return 0
