@@ -59,8 +59,11 @@ class Telemetry:
     blob: bytes
 
     def rows(self) -> list[columns.Row]:
-        """Unfold the window; raises FormatError."""
-        return columns.unpack(self.blob, self.first_mono_ms, self.count)
+        """Unfold the window; raises FormatError, also when the columns are not those of this window."""
+        rows = columns.unpack(self.blob, self.first_mono_ms, self.count)
+        if not rows or rows[-1][0] - rows[0][0] != self.span_ms:
+            raise FormatError("telemetry columns do not fit the window's span")
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,8 @@ def _decode_telemetry(value: object) -> Telemetry:
 
 
 def _attributes(key: int, attributes: Attributes) -> dict[int, object]:
-    return {key: dict(attributes)} if attributes else {}
+    # A truth value is written as 0 or 1: the format knows integers, text and bytes.
+    return {key: {k: int(v) if isinstance(v, int) else v for k, v in attributes.items()}} if attributes else {}
 
 
 def _read_attributes(value: object) -> Attributes:
@@ -150,6 +154,8 @@ def _read_attributes(value: object) -> Attributes:
     for name, fact in value.items():
         if not isinstance(name, str) or type(fact) not in (int, str, bytes):
             raise FormatError("attributes map text to an integer, a text or a byte string")
+        if isinstance(fact, int):
+            cbor.as_int(fact, name)
     return dict(value)
 
 

@@ -3,7 +3,7 @@
 Only integers, byte strings, UTF-8 text, booleans, null, arrays, maps and one tag occur in our formats; never floats.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import cbor2
@@ -12,6 +12,9 @@ from packseal.core.errors import FormatError
 
 MAX_DEPTH = 8
 """Our deepest format, a snapshot's reading inside a record, nests five levels."""
+
+SCALED_BELOW = 10**15
+"""Bound on the magnitude of a scaled integer: 15 decimal digits are what a double keeps (C17 §5.2.4.2.2, DBL_DIG)."""
 
 
 def encode(value: object) -> bytes:
@@ -69,7 +72,8 @@ def as_map(value: object, what: str, required: tuple[int, ...], optional: tuple[
     if not isinstance(value, Mapping):
         raise FormatError(f"{what} must be a map")
     missing = [k for k in required if k not in value]
-    unknown = [k for k in value if k not in required and k not in optional]
+    # The type is asked too: to Python, 1.0 and True are the key 1.
+    unknown = [k for k in value if type(k) is not int or k not in (*required, *optional)]
     if missing or unknown:
         raise FormatError(f"{what}: keys missing {missing}, unknown {unknown}")
     return value
@@ -86,6 +90,20 @@ def as_int(value: object, what: str) -> int:
     """Return `value` if it is a signed 64-bit integer, else raise FormatError."""
     if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
         raise FormatError(f"{what} must be a signed 64-bit integer")
+    return value
+
+
+def as_scaled(value: object, what: str) -> int:
+    """Return `value` if it is an integer of a magnitude below SCALED_BELOW, else raise FormatError."""
+    if type(value) is not int or not -SCALED_BELOW < value < SCALED_BELOW:
+        raise FormatError(f"{what} must be an integer of at most 15 digits")
+    return value
+
+
+def as_code(value: object, what: str, codes: Container[int]) -> int:
+    """Return `value` if it is an integer and one of `codes`, else raise FormatError."""
+    if type(value) is not int or value not in codes:
+        raise FormatError(f"{what} {value!r:.40} is unknown to version 1")
     return value
 
 

@@ -92,11 +92,12 @@ def verify_log(records: Iterable[bytes], key_of: Callable[[bytes], cose.PublicKe
     Raises:
         FormatError, VerifyError: naming the sequence number where it fails.
     """
-    log_id: bytes | None = None
+    owner: tuple[bytes, str, str] | None = None
     for raw in records:
         entry = record.verify(raw, key_of(record.parse(raw).kid))
-        if log_id not in (None, entry.header.log_id):
-            raise VerifyError(f"record {entry.header.sequence} belongs to another log")
-        log_id = entry.header.log_id
+        place = (entry.header.log_id, entry.issuer, entry.subject)
+        if owner not in (None, place):
+            raise VerifyError(f"record {entry.header.sequence} belongs to another log, gateway or battery")
+        owner = place
         head = advance(head or Head(entry.header.sequence, entry.header.previous), entry)
     return head or Head()

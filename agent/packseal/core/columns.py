@@ -3,7 +3,8 @@
 Layout before compression, deterministic CBOR (docs/formats/record.md §telemetry):
 `{1: [time deltas, ms], 2: [[code, index, step, [deltas or null]] …], 3: [[row, code, index, flaw] …]}`.
 A column's values are integers at its quantity's resolution, divided by `step`, their greatest common divisor, so a
-signal of 0.25 V steps costs one small integer per sample. The first delta is against zero; null is "not said".
+signal of 0.25 V steps costs one small integer per sample. The first delta is against zero; null is "not said". Columns
+stand in order of code and index, flaws of row, code and index, each once; a column says something at least once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ ZSTD_LEVEL = 3
 MAX_COLUMNS_BYTES = 16 << 20
 """Bound on what one telemetry record may unfold to, against a decompression bomb."""
 
+ABSURD = 1e9
+"""No battery reaches this in any quantity's unit, and at the finest resolution, 10⁻⁶, it has 15 digits."""
+
 Row = tuple[int, Mapping[Channel, float], Mapping[Channel, Flaw]]
 """One decoded sample: monotonic milliseconds, values, flaws."""
 
@@ -31,11 +35,11 @@ Row = tuple[int, Mapping[Channel, float], Mapping[Channel, Flaw]]
 def pack(samples: Sequence[Sample]) -> bytes:
     """Return the compressed columns of `samples`, which are in order of their monotonic time."""
     times = [s.at.mono_ns // NS_PER_MS for s in samples]
-    channels = sorted({c for s in samples for c in s.values}, key=_order)
+    channels = sorted({c for s in samples for c, v in s.values.items() if -ABSURD < v < ABSURD}, key=_order)
     flaws = [
         [row, channel.quantity.code, channel.index, int(flaw)]
         for row, sample in enumerate(samples)
-        for channel, flaw in sorted(sample.flaws.items(), key=lambda item: _order(item[0]))
+        for channel, flaw in sorted(_flaws(sample).items(), key=lambda item: _order(item[0]))
     ]
     body: dict[int, object] = {1: _deltas(times), 2: [_column(c, samples) for c in channels]}
     if flaws:
@@ -54,22 +58,36 @@ def unpack(blob: bytes, first_mono_ms: int, count: int) -> list[Row]:
     if len(times) != count or (times and times[0] != first_mono_ms):
         raise FormatError("telemetry columns do not fit the window's count and start")
     values: list[dict[Channel, float]] = [{} for _ in times]
+    last = (-1, 0)
     for column in cbor.as_array(body[2], "telemetry columns"):
         channel, numbers = _read_column(column, count)
+        if _order(channel) <= last:
+            raise FormatError("telemetry columns must be in order of quantity and index, each once")
+        last = _order(channel)
         scale = 10**channel.quantity.decimals
         for row, number in enumerate(numbers):
             if number is not None:
                 values[row][channel] = number / scale
-    return list(zip(times, values, _read_flaws(body.get(3, ()), count), strict=True))
+    flaws = _read_flaws(body.get(3, ()), count)
+    if any(flaw.keys() & value.keys() for flaw, value in zip(flaws, values, strict=True) if flaw):
+        raise FormatError("a telemetry value cannot be there and flawed at once")
+    return list(zip(times, values, flaws, strict=True))
 
 
 def _order(channel: Channel) -> tuple[int, int]:
     return channel.quantity.code, channel.index
 
 
+def _flaws(sample: Sample) -> Mapping[Channel, Flaw]:
+    """Return the sample's flaws and, as out of range, the values that no column can hold."""
+    absurd = [c for c, v in sample.values.items() if not -ABSURD < v < ABSURD]
+    return {**sample.flaws, **dict.fromkeys(absurd, Flaw.OUT_OF_RANGE)} if absurd else sample.flaws
+
+
 def _column(channel: Channel, samples: Sequence[Sample]) -> list[object]:
     scale = 10**channel.quantity.decimals
-    numbers = [None if (v := s.values.get(channel)) is None else round(v * scale) for s in samples]
+    values = (s.values.get(channel) for s in samples)
+    numbers = [round(v * scale) if v is not None and -ABSURD < v < ABSURD else None for v in values]
     step = gcd(*(n for n in numbers if n is not None)) or 1
     deltas: list[int | None] = []
     last = 0
@@ -84,9 +102,10 @@ def _column(channel: Channel, samples: Sequence[Sample]) -> list[object]:
 
 def _read_column(column: object, count: int) -> tuple[Channel, list[int | None]]:
     parts = cbor.as_array(column, "telemetry column")
-    if len(parts) != 4 or parts[0] not in BY_CODE:  # noqa: PLR2004 - the four parts named in the module's docstring
-        raise FormatError("a telemetry column has four parts, the first a known quantity")
-    step = cbor.as_uint(parts[2], "column step")
+    if len(parts) != 4:  # noqa: PLR2004 - the four parts named in the module's docstring
+        raise FormatError("a telemetry column has four parts")
+    quantity = BY_CODE[cbor.as_code(parts[0], "quantity", BY_CODE)]
+    step = cbor.as_uint(parts[2], "column step", cbor.SCALED_BELOW)
     deltas = cbor.as_array(parts[3], "column deltas")
     if len(deltas) != count or not step:
         raise FormatError("a telemetry column does not have one delta per sample and a step above zero")
@@ -97,18 +116,29 @@ def _read_column(column: object, count: int) -> tuple[Channel, list[int | None]]
             numbers.append(None)
             continue
         last += cbor.as_int(delta, "column delta")
-        numbers.append(last * step)
-    return Channel(BY_CODE[parts[0]], cbor.as_uint(parts[1], "column index")), numbers
+        numbers.append(cbor.as_scaled(last * step, "column value"))
+    said = [n for n in numbers if n is not None]
+    if not said or (gcd(*said) or 1) != step:
+        raise FormatError("a telemetry column's step must be the greatest common divisor of its values")
+    return Channel(quantity, cbor.as_uint(parts[1], "column index")), numbers
 
 
 def _read_flaws(entries: object, count: int) -> list[dict[Channel, Flaw]]:
     flaws: list[dict[Channel, Flaw]] = [{} for _ in range(count)]
+    last = (-1, 0, 0)
     for entry in cbor.as_array(entries, "telemetry flaws"):
         parts = cbor.as_array(entry, "telemetry flaw")
-        if len(parts) != 4 or parts[1] not in BY_CODE or parts[3] not in set(Flaw):  # noqa: PLR2004
+        if len(parts) != 4:  # noqa: PLR2004
             raise FormatError("a telemetry flaw is [row, quantity, index, flaw]")
-        row = cbor.as_uint(parts[0], "flaw row", below=count)
-        flaws[row][Channel(BY_CODE[parts[1]], cbor.as_uint(parts[2], "flaw index"))] = Flaw(parts[3])
+        place = (
+            cbor.as_uint(parts[0], "flaw row", below=count),
+            cbor.as_code(parts[1], "quantity", BY_CODE),
+            cbor.as_uint(parts[2], "flaw index"),
+        )
+        if place <= last:
+            raise FormatError("telemetry flaws must be in order, each once")
+        last = place
+        flaws[place[0]][Channel(BY_CODE[place[1]], place[2])] = Flaw(cbor.as_code(parts[3], "flaw", set(Flaw)))
     return flaws
 
 
@@ -128,6 +158,8 @@ def _decompress(blob: bytes) -> Any:
     try:
         if zstandard.frame_content_size(blob) > MAX_COLUMNS_BYTES:
             raise FormatError(f"telemetry columns unfold to more than {MAX_COLUMNS_BYTES} bytes")
-        return zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_COLUMNS_BYTES, allow_extra_data=False)
+        return zstandard.ZstdDecompressor(max_window_size=MAX_COLUMNS_BYTES).decompress(
+            blob, max_output_size=MAX_COLUMNS_BYTES, allow_extra_data=False
+        )
     except zstandard.ZstdError as error:
         raise FormatError(f"telemetry columns cannot be decompressed: {error}") from error

@@ -26,6 +26,8 @@ HEADER_ALG, HEADER_KID, HEADER_CWT_CLAIMS = 1, 4, 15  # RFC 9052 §3.1; RFC 9597
 CLAIM_ISSUER, CLAIM_SUBJECT = 1, 2  # RFC 8392 §3.1
 SIGNATURE_BYTES = 64  # both algorithms: RFC 8032 §5.1.6, RFC 9053 §2.1
 
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # n, FIPS 186-5 / SP 800-186 §3.2.1.3
+
 _SIGN1_START = b"\xd2\x84"  # tag 18, array of four
 _TO_BE_SIGNED_START = b"\x84\x6aSignature1"  # RFC 9052 §4.4: array of four, context text
 
@@ -131,7 +133,7 @@ class Envelope:
         protected = cbor.byte_string(
             cbor.encode({HEADER_ALG: int(signer.algorithm), HEADER_KID: signer.kid, HEADER_CWT_CLAIMS: claims})
         )
-        self._sign = signer.sign
+        self._sign = signer.sign if signer.algorithm is Algorithm.EDDSA else lambda data: _low_s(signer.sign(data))
         self._to_be_signed = _TO_BE_SIGNED_START + protected + b"\x40"  # empty external_aad
         self._start = _SIGN1_START + protected + b"\xa0"  # empty unprotected header
 
@@ -139,6 +141,12 @@ class Envelope:
         """Return the COSE_Sign1 bytes over `payload`."""
         wrapped = cbor.byte_string(payload)
         return self._start + wrapped + cbor.byte_string(self._sign(self._to_be_signed + wrapped))
+
+
+def _low_s(signature: bytes) -> bytes:
+    """Return the one of the two valid forms (r, s) and (r, n - s) of an ECDSA signature whose s is the smaller."""
+    s = int.from_bytes(signature[32:], "big")
+    return signature[:32] + min(s, P256_ORDER - s).to_bytes(32, "big")
 
 
 def parse(data: bytes, *, tagged: bool = True) -> Sign1:

@@ -107,10 +107,8 @@ def parse_payload(payload: bytes) -> tuple[Header, Kind, Body]:
     parts = cbor.as_map(cbor.decode(payload, "record payload"), "record payload", tuple(range(10)))
     if parts[0] != VERSION:
         raise FormatError(f"record version {parts[0]}; this program reads version {VERSION}")
-    if parts[1] not in set(Kind):
-        raise FormatError(f"record kind {parts[1]} is unknown")
+    kind = Kind(cbor.as_code(parts[1], "record kind", set(Kind)))
     header = _parse_header(parts)
-    kind = Kind(parts[1])
     body = decode_body(kind, parts[9], header.wall_ms)
     if encode_payload(header, body) != payload:
         raise FormatError("the payload is not in its one canonical form")
@@ -138,10 +136,8 @@ def _parse_protected(protected: bytes) -> tuple[int, bytes, str, str]:
         (cose.HEADER_ALG, cose.HEADER_KID, cose.HEADER_CWT_CLAIMS),
     )
     claims = cbor.as_map(parts[cose.HEADER_CWT_CLAIMS], "CWT claims", (cose.CLAIM_ISSUER, cose.CLAIM_SUBJECT))
-    if parts[cose.HEADER_ALG] not in set(cose.Algorithm):
-        raise FormatError(f"signature algorithm {parts[cose.HEADER_ALG]} is none of ours")
     return (
-        parts[cose.HEADER_ALG],
+        cbor.as_code(parts[cose.HEADER_ALG], "signature algorithm", set(cose.Algorithm)),
         cbor.as_bytes(parts[cose.HEADER_KID], "kid", HASH_BYTES),
         cbor.as_text(claims[cose.CLAIM_ISSUER], "issuer"),
         cbor.as_text(claims[cose.CLAIM_SUBJECT], "subject"),
@@ -149,14 +145,16 @@ def _parse_protected(protected: bytes) -> tuple[int, bytes, str, str]:
 
 
 def _parse_header(parts: Any) -> Header:
-    if parts[8] not in set(ClockQuality):
-        raise FormatError(f"clock quality {parts[8]} is unknown")
+    sequence = cbor.as_uint(parts[3], "sequence")
+    previous = cbor.as_bytes(parts[4], "previous hash", HASH_BYTES)
+    if sequence == 0 and previous != GENESIS:
+        raise FormatError("the first record of a log must name zeros as the hash before it")
     return Header(
         log_id=cbor.as_bytes(parts[2], "log id", LOG_ID_BYTES),
-        sequence=cbor.as_uint(parts[3], "sequence"),
-        previous=cbor.as_bytes(parts[4], "previous hash", HASH_BYTES),
+        sequence=sequence,
+        previous=previous,
         boot_id=cbor.as_bytes(parts[5], "boot id", BOOT_ID_BYTES),
         mono_ms=cbor.as_uint(parts[6], "monotonic time"),
         wall_ms=cbor.as_uint(parts[7], "wall time"),
-        quality=ClockQuality(parts[8]),
+        quality=ClockQuality(cbor.as_code(parts[8], "clock quality", set(ClockQuality))),
     )
