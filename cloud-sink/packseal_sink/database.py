@@ -1,5 +1,6 @@
-"""The sink's SQLite file: how it is made, opened and how its failures are told. Knows no record."""
+"""The sink's SQLite file: how it is made, opened, locked, and how its failures are told. Knows no record."""
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -37,12 +38,13 @@ CREATE INDEX log_by_subject ON log (subject);
 CREATE TABLE record (
     id INTEGER PRIMARY KEY,  -- log.id << 40 | sequence: a log is one stretch of the B-tree
     kind INTEGER NOT NULL,
+    code INTEGER,  -- of an event, gap or lifecycle entry
     wall_ms INTEGER NOT NULL,
     received_ms INTEGER NOT NULL,
     hash BLOB NOT NULL,
     raw BLOB NOT NULL
 ) STRICT;
-CREATE INDEX notable_record ON record (id) WHERE kind > 2;  -- events, gaps and lifecycle entries
+CREATE INDEX notable_record ON record (id, kind, code) WHERE kind > 2;  -- events, gaps and lifecycle entries
 CREATE TABLE reading (
     log INTEGER NOT NULL REFERENCES log,
     field INTEGER NOT NULL,
@@ -101,6 +103,32 @@ def storage_error(error: sqlite3.Error) -> StorageError:
     return StorageError(_SENTENCES.get(code, f"the sink's database failed: {error}"))
 
 
+class Lock:
+    """The right to run a sink on one database, held until `release`; the kernel takes it back when the process dies.
+
+    Two sinks would each believe their own memory of where the logs stand. `packseal-sink gateway add` needs no lock.
+
+    Raises:
+        StorageError: another sink runs on it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        side = path.with_name(path.name + ".lock")
+        try:
+            self._descriptor = os.open(side, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StorageError(f"{side} cannot be opened: {error.strerror}; check who may write there") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise StorageError(f"another sink runs on {path}: stop it first") from error
+
+    def release(self) -> None:
+        """Let another process run on the database."""
+        os.close(self._descriptor)
+
+
 class Database:
     """One connection, used by one thread at a time.
 
@@ -116,7 +144,7 @@ class Database:
         self.path = path
         self._lock = threading.RLock()
         try:
-            if write:
+            if write and not path.exists():
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would make it readable by all
             uri = f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
             self.connection = sqlite3.connect(

@@ -1,17 +1,30 @@
 """The sink's side of the exchange: one request in, one reply out. HTTPS and MQTT both call `Ingest.handle`."""
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from packseal.core import cose, exchange
 from packseal.core.errors import FormatError, StorageError
 from packseal.core.exchange import LogEnd, Refusal, Refused, Reply
-from packseal_sink.gatekeeper import Gatekeeper
+from packseal_sink.gatekeeper import TEXT_LIMIT, Gatekeeper
 from packseal_sink.ledger import Draft, Ledger, WaitingRoom
 from packseal_sink.store import Change, Store
 
-NO_LOG = b""
+NO_LOG = NO_KID = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What only the running sink knows.
+
+    `receipts` were issued since the database last counted them; `busy` answers were given since the start because the
+    database could not be written, and `trouble` says why while that lasts.
+    """
+
+    receipts: int = 0
+    busy: int = 0
+    trouble: str = ""
 
 
 class Ingest:
@@ -44,22 +57,32 @@ class Ingest:
         self._gatekeeper = Gatekeeper(store.gateways)
         self._lock = threading.Lock()
         self._receipts = 0
+        self._busy_count = 0
+        self._trouble = ""
+
+    @property
+    def condition(self) -> Condition:
+        """What the database does not say."""
+        return Condition(self._receipts, self._busy_count, self._trouble)
 
     def handle(self, request: bytes) -> bytes:
         """Return the reply to any bytes at all; raises nothing that a request could cause."""
-        with self._lock:
-            try:
-                reply = self._answer(request)
-            except StorageError as error:
-                reply = Reply(refused=(Refused(NO_LOG, Refusal.BUSY, 0, str(error)),))
-        return exchange.encode_reply(reply)
-
-    def _answer(self, request: bytes) -> Reply:
+        content: Sequence[bytes] | Sequence[LogEnd] | FormatError
         try:
             content = exchange.decode_request(request)
         except FormatError as error:
-            refused = Refused(NO_LOG, Refusal.BAD_FORMAT, 0, str(error))
-            self._commit(Change(refused=((refused, NO_LOG),)))
+            content = error
+        with self._lock:
+            try:
+                reply = self._answer(content)
+            except StorageError as error:
+                reply = Reply(refused=(self._busy(NO_LOG, error),))
+        return exchange.encode_reply(reply)
+
+    def _answer(self, content: Sequence[bytes] | Sequence[LogEnd] | FormatError) -> Reply:
+        if isinstance(content, FormatError):
+            refused = Refused(NO_LOG, Refusal.BAD_FORMAT, 0, str(content)[:TEXT_LIMIT])
+            self._commit(Change(refused=((refused, NO_KID),)))
             return Reply(refused=(refused,))
         ends = [part for part in content if isinstance(part, LogEnd)]
         return self._position(ends) if ends else self._batch(part for part in content if isinstance(part, bytes))
@@ -68,29 +91,21 @@ class Ingest:
         now_ms = self._now_ms()
         self._ledger.room.expire(now_ms)
         draft = Draft(self._ledger, self._store.hash_at)
-        kids: dict[bytes, bytes] = {}
         for raw in records:
             entry = self._gatekeeper.admit(raw)
             if isinstance(entry, tuple):
-                kids.setdefault(entry[0].log_id, entry[1])
-                draft.refuse(entry[0])
+                draft.refuse(*entry)
+                if not entry[0].log_id:
+                    break  # bytes that are no record: what follows them is not worth the work
             else:
-                kids.setdefault(entry.header.log_id, entry.kid)
                 draft.take(entry)
         try:
-            self._commit(
-                Change(
-                    states=draft.states,
-                    stored=draft.stored,
-                    duplicates=draft.duplicates,
-                    refused=[(r, kids[r.log_id]) for r in draft.refused],
-                )
-            )
+            self._commit(Change(draft.states, draft.stored, draft.duplicates, draft.refused))
         except StorageError as error:
             # Nothing of this batch is stored, so nothing of it may count: the ledger stays as it was.
-            return Reply(refused=tuple(self._busy(log_id, str(error)) for log_id in draft.touched))
+            return Reply(refused=tuple(self._busy(log_id, error) for log_id in draft.touched))
         self._ledger.apply(draft, now_ms)
-        return Reply(self._write_receipts(draft.touched), tuple(draft.refused))
+        return Reply(self._write_receipts(draft.touched), tuple(refused for refused, _ in draft.refused))
 
     def _position(self, ends: Iterable[LogEnd]) -> Reply:
         refused: list[tuple[Refused, bytes]] = []
@@ -110,6 +125,7 @@ class Ingest:
             pending = self._receipts
             self._store.commit(replace(change, receipts=pending), self._now_ms())
             self._receipts -= pending
+            self._trouble = ""
 
     def _write_receipts(self, logs: Iterable[bytes]) -> tuple[bytes, ...]:
         receipts = []
@@ -122,6 +138,8 @@ class Ingest:
         self._receipts += len(receipts)
         return tuple(receipts)
 
-    def _busy(self, log_id: bytes, text: str) -> Refused:
+    def _busy(self, log_id: bytes, error: StorageError) -> Refused:
+        self._busy_count += 1
+        self._trouble = str(error)
         state = self._ledger.states.get(log_id)
-        return Refused(log_id, Refusal.BUSY, 0 if state is None else state.head.next_sequence, text)
+        return Refused(log_id, Refusal.BUSY, 0 if state is None else state.head.next_sequence, self._trouble)

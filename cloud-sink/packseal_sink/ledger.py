@@ -125,7 +125,7 @@ class Draft:
         self.stored: list[Record] = []
         self.waiting: dict[tuple[bytes, int], Record] = {}
         self.duplicates: Counter[bytes] = Counter()
-        self.refused: list[Refused] = []
+        self.refused: list[tuple[Refused, bytes]] = []
         self.touched: dict[bytes, None] = {}
         self.torn: set[bytes] = set()
         self._closed: set[bytes] = set()
@@ -140,12 +140,12 @@ class Draft:
             state = self._state(log_id)
             follower = None if state is None else self._waiting(log_id, state.head.next_sequence)
 
-    def refuse(self, refused: Refused) -> None:
-        """Refuse one record and the rest of its log in this batch; the first reason is the one that is told."""
+    def refuse(self, refused: Refused, kid: bytes) -> None:
+        """Refuse one record of key `kid` and the rest of its log in this batch; the first reason is what is told."""
         self.touched[refused.log_id] = None
         if refused.log_id not in self._closed:
             self._closed.add(refused.log_id)
-            self.refused.append(refused)
+            self.refused.append((refused, kid))
 
     def _decide(self, entry: Record) -> None:
         log_id, sequence = entry.header.log_id, entry.header.sequence
@@ -187,12 +187,12 @@ class Draft:
             self._waiting_bytes += len(entry.raw)
         else:
             text = f"record {state.head.next_sequence} has not arrived: send from there"
-            self.refuse(Refused(log_id, Refusal.AHEAD, sequence, text))
+            self.refuse(Refused(log_id, Refusal.AHEAD, sequence, text), entry.kid)
 
     def _tear(self, entry: Record, code: Refusal, text: str) -> None:
         # What waits may follow the refused record or the stored one; the gateway sends the right ones again.
         self.torn.add(entry.header.log_id)
-        self.refuse(Refused(entry.header.log_id, code, entry.header.sequence, text))
+        self.refuse(Refused(entry.header.log_id, code, entry.header.sequence, text), entry.kid)
 
     def _state(self, log_id: bytes) -> LogState | None:
         return self.states.get(log_id) or self._ledger.states.get(log_id)

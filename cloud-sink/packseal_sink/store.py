@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packseal.core import cose
-from packseal.core.bodies import Kind
+from packseal.core.bodies import Body, Event, Gap, Kind, Lifecycle
 from packseal.core.chain import Head
 from packseal.core.errors import InputError
 from packseal.core.exchange import Refused
@@ -159,11 +159,12 @@ def _write_records(
     connection: sqlite3.Connection, stored: Sequence[Record], rows: Mapping[bytes, int], now_ms: int
 ) -> None:
     connection.executemany(
-        "INSERT INTO record (id, kind, wall_ms, received_ms, hash, raw) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO record (id, kind, code, wall_ms, received_ms, hash, raw) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 record_row(rows[entry.header.log_id], entry.header.sequence),
                 int(entry.kind),
+                _code(entry.body),
                 bounded_ms(entry.header.wall_ms),
                 now_ms,
                 entry.hash,
@@ -177,6 +178,16 @@ def _write_records(
         " uncertainty, coverage) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (row for entry in stored for row in _reading_rows(entry, rows[entry.header.log_id])),
     )
+
+
+def _code(body: Body) -> int | None:
+    match body:
+        case Event() | Lifecycle():
+            return int(body.code)
+        case Gap():
+            return int(body.cause)
+        case _:
+            return None
 
 
 def _reading_rows(entry: Record, log_row: int) -> Iterable[tuple[int | float | None, ...]]:

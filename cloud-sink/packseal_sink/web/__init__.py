@@ -1,0 +1,1 @@
+"""What the sink serves over HTTP: the exchange, the JSON API and the page."""
