@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help venv cose-peer check test lock fmt clean
+.PHONY: help venv cose-peer demo check test bench lock fmt clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
@@ -16,6 +16,10 @@ venv:
 cose-peer:
 	@scripts/make-venv .venv-cose requirements/cose-peer.lock
 
+demo: venv ## A simulated battery, the agent, a sink and its web page on this machine; Ctrl-C ends it
+	@scripts/need-programs mosquitto:mosquitto
+	@PATH="$$PATH:/usr/sbin" .venv/bin/packseal demo $(ARGS)
+
 check: venv ## Lint, format, types and import contracts
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -25,6 +29,10 @@ check: venv ## Lint, format, types and import contracts
 test: venv cose-peer ## All tests, installing what they need
 	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver
 	PATH="$$PATH:/usr/sbin" PACKSEAL_COSE_PEER_PYTHON="$(CURDIR)/.venv-cose/bin/python" $(PYTHON) -m pytest
+
+bench: venv ## Speed, size and memory as ratios against peers in the same run
+	@scripts/need-programs mosquitto:mosquitto
+	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench $(ARGS)
 
 lock: venv ## Pin the newest allowed versions again
 	$(PYTHON) scripts/write-locks

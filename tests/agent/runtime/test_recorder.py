@@ -1,0 +1,219 @@
+"""What a recorder leaves in a real journal: whole windows, gaps by name, nothing counted twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from tests.agent.runtime.scripted import KEY, Bench, recording, sample
+
+from packseal.core.bodies import Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
+from packseal.core.chain import verify_log
+from packseal.core.passport import Field, Snapshot
+from packseal.core.record import Record, parse
+from packseal.core.sample import EventCode, Notice
+from packseal.journal.store import Journal
+from packseal.runtime import writer as writing
+
+pytestmark = pytest.mark.timeout(60)
+YEAR_S = 365 * 86400
+Scenario = Callable[[Bench], Awaitable[None]]
+
+
+def play(directory: Path, *scenarios: Scenario) -> list[Record]:
+    """Run each scenario as one run of the agent; return the verified log."""
+
+    async def run() -> None:
+        for scenario in scenarios:
+            async with asyncio.timeout(30), recording(directory) as bench:
+                await scenario(bench)
+
+    asyncio.run(run())
+    with Journal.open_to_read(directory / "journal.db") as journal:
+        (log,) = journal.logs()
+        raws = [entry.raw for entry in journal.records(log.log_id)]
+        assert verify_log(raws, lambda _: KEY.public) == journal.head(log.log_id)
+    return [parse(raw) for raw in raws]
+
+
+def bodies(records: list[Record], kind: type) -> list:  # type: ignore[type-arg]
+    return [record.body for record in records if isinstance(record.body, kind)]
+
+
+def charged_ah(records: list[Record]) -> float:
+    last = bodies(records, Snapshot)[-1]
+    reading = next(r for r in last.readings if r.field is Field.CAPACITY_CHARGED)
+    return float(reading.value)
+
+
+def test_windows_are_sealed_and_a_stop_seals_the_rest(tmp_path: Path) -> None:
+    async def drive(bench: Bench) -> None:
+        for t in range(150):
+            bench.driver.say(sample(t))
+        await bench.settle()
+        await bench.stop()
+        assert bench.driver.closed
+
+    records = play(tmp_path, drive)
+    assert [t.count for t in bodies(records, Telemetry)] == [60, 60, 30]
+    codes = [entry.code for entry in bodies(records, Lifecycle)]
+    assert codes == [LifecycleCode.LOG_BEGUN, LifecycleCode.AGENT_STOPPED]
+    assert charged_ah(records) == pytest.approx(149 * 10 / 3600, abs=1e-3)
+
+
+def test_a_source_that_ends_says_so(tmp_path: Path) -> None:
+    async def drive(bench: Bench) -> None:
+        bench.driver.say(sample(0), sample(1))
+        bench.driver.end()
+        await asyncio.wait(bench.tasks)
+        assert bench.recorder.status.ended
+
+    records = play(tmp_path, drive)
+    assert bodies(records, Lifecycle)[-1].code is LifecycleCode.SOURCE_ENDED
+
+
+def test_a_run_after_a_stop_goes_on_and_names_the_pause(tmp_path: Path) -> None:
+    async def first(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(100)))
+        await bench.settle()
+        await bench.stop()
+
+    async def second(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(1000, 1100)))
+        await bench.settle()
+        await bench.stop()
+
+    records = play(tmp_path, first, second)
+    (gap,) = bodies(records, Gap)
+    assert gap.cause is GapCause.STOPPED
+    assert gap.to_wall_ms - gap.from_wall_ms == (1000 - 99) * 1000
+    assert charged_ah(records) == pytest.approx(2 * 99 * 10 / 3600, abs=1e-3)
+
+
+def test_a_kill_costs_the_open_window_and_a_gap_names_it(tmp_path: Path) -> None:
+    async def killed(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(100)))
+        await bench.settle()
+
+    async def second(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(100, 200)))
+        await bench.settle()
+        await bench.stop()
+
+    records = play(tmp_path, killed, second)
+    (gap,) = bodies(records, Gap)
+    assert gap.cause is GapCause.UNCLEAN_STOP
+    assert gap.to_wall_ms - gap.from_wall_ms == (100 - 59) * 1000
+    assert charged_ah(records) == pytest.approx((59 + 99) * 10 / 3600, abs=1e-3)
+
+
+def test_a_notice_seals_at_once(tmp_path: Path) -> None:
+    async def drive(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(5)))
+        bench.driver.say(Notice(EventCode.BUS_SILENT, sample(9).at, {"silent_ms": 5000}))
+        await bench.settle()
+
+    records = play(tmp_path, drive)
+    assert [r.kind.name for r in records] == ["LIFECYCLE", "TELEMETRY", "SNAPSHOT", "EVENT"]
+
+
+def test_an_open_window_is_sealed_when_its_time_is_over_though_the_bus_is_silent(tmp_path: Path) -> None:
+    async def drive(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(5)))
+        await bench.settle()
+        bench.driver.clock.at = sample(61).at
+        await asyncio.sleep(1.2)
+
+    records = play(tmp_path, drive)
+    assert [t.count for t in bodies(records, Telemetry)] == [5]
+
+
+def break_disk(bench: Bench, *, broken: bool) -> Awaitable[object]:
+    # What SQLite says on a disk that was remounted read-only after an error.
+    pragma = f"PRAGMA query_only = {'ON' if broken else 'OFF'}"
+    return bench.desk.run(lambda: bench.desk.journal._connection.execute(pragma))
+
+
+def test_while_the_disk_fails_nothing_is_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def drive(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(100)))
+        await bench.settle()
+        await break_disk(bench, broken=True)
+        bench.driver.say(*(sample(t) for t in range(100, 400)))
+        await bench.settle()
+        assert "cannot be written" in bench.recorder.writer.status.last_error
+        assert bench.recorder.writer.status.pending > 0
+        await break_disk(bench, broken=False)
+        bench.driver.say(*(sample(t) for t in range(400, 500)))
+        await bench.settle()
+        await bench.stop()
+        assert bench.recorder.writer.status.last_error == ""
+
+    records = play(tmp_path, drive)
+    assert bodies(records, Gap) == []
+    assert sum(t.count for t in bodies(records, Telemetry)) == 500
+    assert charged_ah(records) == pytest.approx(499 * 10 / 3600, abs=1e-3)
+    assert [r.getMessage() for r in caplog.records if "kept in memory" in r.getMessage()][1:] == []
+
+
+def test_when_memory_runs_out_too_a_gap_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MAX_PENDING_BYTES", 2000)
+
+    async def drive(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(100)))
+        await bench.settle()
+        await break_disk(bench, broken=True)
+        for t in range(100, 1000):
+            bench.driver.say(sample(t))
+        await bench.settle()
+        assert bench.recorder.status.lost_samples > 0
+        await break_disk(bench, broken=False)
+        await asyncio.sleep(1.1)
+        bench.driver.say(*(sample(t) for t in range(1000, 1100)))
+        await bench.settle()
+        await bench.stop()
+
+    records = play(tmp_path, drive)
+    (gap,) = bodies(records, Gap)
+    stored = sum(t.count for t in bodies(records, Telemetry))
+    assert gap.cause is GapCause.NOT_STORED
+    assert gap.attributes["samples"] == 1100 - stored
+    assert gap.to_wall_ms - gap.from_wall_ms == (gap.attributes["samples"] + 1) * 1000
+    assert charged_ah(records) == pytest.approx((stored - 2) * 10 / 3600, abs=1e-3)
+
+
+@pytest.mark.parametrize("year", [-1, 1])
+def test_a_wall_clock_that_steps_by_a_year_changes_no_counter(tmp_path: Path, year: int) -> None:
+    async def drive(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(100)))
+        bench.driver.say(*(sample(t, wall_shift_s=year * YEAR_S) for t in range(100, 200)))
+        await bench.settle()
+        await bench.stop()
+
+    records = play(tmp_path, drive)
+    steps = [e for e in bodies(records, Lifecycle) if e.code is LifecycleCode.CLOCK_STEPPED]
+    assert [e.attributes["step_ms"] for e in steps] == [year * YEAR_S * 1000]
+    assert bodies(records, Gap) == []
+    assert charged_ah(records) == pytest.approx(199 * 10 / 3600, abs=1e-3)
+    assert [r.header.sequence for r in records] == list(range(len(records)))
+    last = next(r for r in bodies(records, Snapshot)[-1].readings if r.field is Field.CAPACITY_CHARGED)
+    assert last.coverage == 1
+
+
+def test_a_damaged_meter_state_begins_the_counters_anew_and_says_so(tmp_path: Path) -> None:
+    async def first(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(100)))
+        await bench.settle()
+        await bench.stop()
+        await bench.desk.run(lambda: bench.desk.journal._connection.execute("UPDATE log SET state = x'00'"))
+
+    async def second(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(200, 300)))
+        await bench.settle()
+        await bench.stop()
+
+    records = play(tmp_path, first, second)
+    resets = [e for e in bodies(records, Lifecycle) if e.code is LifecycleCode.METER_RESET]
+    assert len(resets) == 1
+    assert "damaged" in resets[0].attributes["reason"]
+    assert charged_ah(records) == pytest.approx(99 * 10 / 3600, abs=1e-3)

@@ -1,0 +1,111 @@
+"""A wrong configuration names file, line, key and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from packseal import config
+from packseal.config import Https, Mqtt
+from packseal.core.errors import ConfigError
+from packseal_drivers.settings import SocketCan, Stream
+
+GOOD = """\
+[gateway]
+id = "urn:example:gateway:1"
+journal = "data/journal.db"
+
+[uplink]
+kind = "mqtt"
+sink_key = "sink.pub"
+host = "broker.example"
+[uplink.tls]
+authorities = "ca.pem"
+
+[[battery]]
+id = "urn:example:battery:1"
+profile = "packseal/reference96"
+[battery.link]
+kind = "socketcan"
+channel = "can0"
+[battery.declared]
+rated_capacity_ah = 60
+
+[[battery]]
+id = "urn:example:battery:2"
+profile = "own.toml"
+[battery.link]
+kind = "stream"
+path = "bus.sock"
+"""
+
+
+def load(directory: Path, text: str) -> config.Config:
+    path = directory / "packseal.toml"
+    path.write_text(text)
+    return config.load(path)
+
+
+def test_a_whole_file_is_read_with_paths_relative_to_it(tmp_path: Path) -> None:
+    made = load(tmp_path, GOOD)
+    assert made.journal == tmp_path / "data/journal.db"
+    assert made.key == tmp_path / "gateway.key"
+    assert made.sink_key == tmp_path / "sink.pub"
+    first, second = made.file.battery
+    assert first.link == SocketCan("can0")
+    assert second.link == Stream("bus.sock")
+    assert first.declared.rated_capacity_ah == 60
+    assert isinstance(made.file.uplink, Mqtt)
+    tls = made.tls(made.file.uplink.tls)
+    assert tls is not None
+    assert tls.authorities == tmp_path / "ca.pem"
+
+
+def test_https_is_told_by_its_kind(tmp_path: Path) -> None:
+    text = GOOD.replace('"mqtt"', '"https"').replace('host = "broker.example"', 'url = "https://sink.example"')
+    assert isinstance(load(tmp_path, text).file.uplink, Https)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('journal = "data', 'jornal = "data', ["line 3", "jornal", "allowed are id, key, journal"]),
+        ('host = "broker.example"', "host = 7", ["line 8", "uplink.host", "Expected `str`"]),
+        ('kind = "mqtt"', 'kind = "smoke"', ["line 6", "uplink.kind", "allowed are mqtt, https"]),
+        ('kind = "socketcan"', 'kind = "canbus"', ["line 16", "battery[0].link.kind", "socketcan", "stream"]),
+        ('channel = "can0"', 'chanel = "can0"', ["line 17", "chanel", "allowed are channel"]),
+        ("rated_capacity_ah = 60", "rated_capacity_ah = -1", ["line 18", "declared", "above zero"]),
+        ("rated_capacity_ah = 60", 'rated_capacity_ah = "60 Ah"', ["line 19", "rated_capacity_ah", "Expected `float"]),
+        ('id = "urn:example:battery:2"', "", ["line 21", "battery[1]", "missing required field `id`"]),
+        ("urn:example:battery:2", "urn:example:battery:1", ["used twice"]),
+        ("urn:example:battery:1", "my battery", ["line 12", "must be a URI"]),
+        ("[gateway]", "[gateway]\nwindow_s = 0", ["line 1", "window_s must be from 1 to 600"]),
+        ("[gateway]", "[gateway", ["not TOML", "line 1"]),
+        ('profile = "own.toml"', "profile = true", ["line 23", "battery[1].profile"]),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
+    assert old in GOOD
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD.replace(old, new))
+    text = str(caught.value)
+    assert "packseal.toml" in text
+    assert [part for part in said if part not in text] == [], text
+    assert "\n" not in text
+
+
+def test_a_file_that_is_not_text_or_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "packseal.toml").write_bytes(b"[gateway]\nid = '\xff'\n")
+    with pytest.raises(ConfigError, match="line 2: not UTF-8"):
+        config.load(tmp_path / "packseal.toml")
+    with pytest.raises(ConfigError, match="No such file"):
+        config.load(tmp_path / "other.toml")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(config.DEFAULT_PATHS[0], Path)
+    (tmp_path / "packseal.toml").unlink()
+    with pytest.raises(ConfigError, match="packseal init"):
+        config.load()
+
+
+def test_a_battery_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"missing required field `battery`"):
+        load(tmp_path, GOOD.split("[[battery]]", maxsplit=1)[0])
