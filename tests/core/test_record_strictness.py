@@ -89,7 +89,7 @@ def test_an_attribute_beyond_64_bits_is_refused(number: int) -> None:
 def test_what_python_takes_for_the_same_number_is_refused(protected: object) -> None:
     header = Header(bytes(16), 0, GENESIS, bytes(8), 1, WALL_MS, ClockQuality.NTP)
     payload = record.encode_payload(header, Lifecycle(LifecycleCode.LOG_BEGUN))
-    parts = (cbor.encode(protected), {}, payload, bytes(64))
+    parts: tuple[object, ...] = (cbor.encode(protected), {}, payload, bytes(64))
     with pytest.raises(FormatError):
         record.parse(b"\xd2" + cbor.encode(parts))
 

@@ -9,7 +9,6 @@ stand in order of code and index, flaws of row, code and index, each once; a col
 
 from collections.abc import Mapping, Sequence
 from math import gcd
-from typing import Any
 
 import zstandard
 
@@ -53,7 +52,7 @@ def unpack(blob: bytes, first_mono_ms: int, count: int) -> list[Row]:
     Raises:
         FormatError: not canonical, of another length than `count`, or it names an unknown quantity.
     """
-    body = cbor.as_map(cbor.decode(_decompress(blob), "telemetry columns"), "telemetry columns", (1, 2), (3,))
+    body = cbor.as_map(cbor.decode(decompress(blob), "telemetry columns"), "telemetry columns", (1, 2), (3,))
     times = _undelta([cbor.as_uint(d, "time delta") for d in cbor.as_array(body[1], "time column")])
     if len(times) != count or (times and times[0] != first_mono_ms):
         raise FormatError("telemetry columns do not fit the window's count and start")
@@ -68,7 +67,7 @@ def unpack(blob: bytes, first_mono_ms: int, count: int) -> list[Row]:
         for row, number in enumerate(numbers):
             if number is not None:
                 values[row][channel] = number / scale
-    flaws = _read_flaws(body.get(3, ()), count)
+    flaws = _read_flaws(body.get(3), count)
     if any(flaw.keys() & value.keys() for flaw, value in zip(flaws, values, strict=True) if flaw):
         raise FormatError("a telemetry value cannot be there and flawed at once")
     return list(zip(times, values, flaws, strict=True))
@@ -125,6 +124,10 @@ def _read_column(column: object, count: int) -> tuple[Channel, list[int | None]]
 
 def _read_flaws(entries: object, count: int) -> list[dict[Channel, Flaw]]:
     flaws: list[dict[Channel, Flaw]] = [{} for _ in range(count)]
+    if entries is None:
+        return flaws
+    if not cbor.as_array(entries, "telemetry flaws"):
+        raise FormatError("telemetry flaws must be left out where there are none")
     last = (-1, 0, 0)
     for entry in cbor.as_array(entries, "telemetry flaws"):
         parts = cbor.as_array(entry, "telemetry flaw")
@@ -154,7 +157,8 @@ def _undelta(deltas: Sequence[int]) -> list[int]:
     return numbers
 
 
-def _decompress(blob: bytes) -> Any:
+def decompress(blob: bytes) -> bytes:
+    """Return the columns' CBOR; raises FormatError when it is no single zstd frame or too large."""
     try:
         if zstandard.frame_content_size(blob) > MAX_COLUMNS_BYTES:
             raise FormatError(f"telemetry columns unfold to more than {MAX_COLUMNS_BYTES} bytes")
