@@ -26,7 +26,8 @@ MAX_REQUEST_BYTES = 8 << 20
 MAX_WAITING = 64
 KEEPALIVE_S = 15
 TIMEOUT_S = 5.0
-PAUSE_MIN_S, PAUSE_MAX_S = 0.25, 10.0
+PAUSE_MIN_S, PAUSE_MAX_S = 0.25, 0.5
+"""Gateways are back at a returning broker within a second and are told that no sink is there until this one is."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from packseal.core.errors import ConfigError, InputError, UplinkError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import aiomqtt
 
 NO_LINGER = struct.pack("ii", 1, 0)  # socket(7): close drops what was not sent
+NO_MATCHING_SUBSCRIBERS = 0x10  # PUBACK reason code, MQTT 5 §3.4.2.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class MqttUplink:
         # The client library makes its own connection: this one only tells when the broker can be reached.
         (await self._reach.connect()).close()
         client = self._new_client()
+        self._mind_refusals(client)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(_reset, client)
             try:
@@ -152,6 +154,20 @@ class MqttUplink:
             tls_context=self._tls,
             socket_options=self._reach.socket_options,
         )
+
+    def _mind_refusals(self, client: "aiomqtt.Client") -> None:
+        """Fail at once what the broker refuses, or has no sink for; waiting for an answer would only lose time."""
+        paho = client._client  # noqa: SLF001 - aiomqtt drops the reason that a PUBACK carries
+        confirm: Any = paho.on_publish
+
+        def acknowledged(source: Any, data: Any, number: int, reason: Any, properties: Any) -> None:
+            if reason.value == NO_MATCHING_SUBSCRIBERS:
+                self._fail(f"broker {self._settings.host}: no sink is connected to it")
+            elif reason.is_failure:
+                self._fail(f"broker {self._settings.host} refuses what is sent: {reason}")
+            confirm(source, data, number, reason, properties)
+
+        paho.on_publish = acknowledged
 
     async def _publish(self, client: "aiomqtt.Client", request: bytes, correlation: bytes) -> None:
         from paho.mqtt.packettypes import PacketTypes  # noqa: PLC0415

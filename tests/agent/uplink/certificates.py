@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,11 @@ class Certificates:
     stranger: Path
 
 
-def make(folder: Path) -> Certificates:
+def make(folder: Path, *addresses: str) -> Certificates:
+    """Make all of them; `addresses` are further ones that the server answers at."""
     authority, authority_key = _certificate("authority", None)
     stranger, _ = _certificate("stranger", None)
-    server, server_key = _certificate("localhost", (authority, authority_key))
+    server, server_key = _certificate("localhost", (authority, authority_key), addresses)
     client, client_key = _certificate("gateway", (authority, authority_key))
     made: dict[str, x509.Certificate | ec.EllipticCurvePrivateKey] = {
         "authority": authority,
@@ -43,13 +45,14 @@ def make(folder: Path) -> Certificates:
 
 
 def _certificate(
-    name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
+    name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None, addresses: Sequence[str] = ()
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signer = key if issuer is None else issuer[1]
     now = dt.datetime.now(dt.UTC)
-    local = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", *addresses)]
+    local = [x509.DNSName("localhost"), *names]
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
