@@ -21,6 +21,9 @@ from packseal.core.sample import NS_PER_S
 PAUSE_S = 3600
 """Between two trips: longer than any gap limit, so that nothing is integrated over it."""
 
+LONGEST_WAIT_S = 10
+"""Nobody watches an hour of nothing."""
+
 MAX_SPAN_S = 50 * 365 * 86_400
 """The last row is the present, and the first must lie after 1970."""
 
@@ -45,15 +48,17 @@ class Row(NamedTuple):
 class Survey:
     """What a first pass over a whole table found.
 
-    `recorded_s` is the time within trips, `span_s` the time from the first to the last row with the pauses, `period_s`
-    the median interval within trips.
+    `recorded_s` is the time within trips, `span_s` the time from the first to the last row with the pauses, `played_s`
+    what of it a replay at speed 1 waits for, `period_s` the median interval within trips. `columns` are those there.
     """
 
     rows: int
     trips: int
     recorded_s: float
     span_s: float
+    played_s: float
     period_s: float
+    columns: frozenset[str]
 
 
 class _Columns(NamedTuple):
@@ -74,26 +79,36 @@ def survey(path: Path) -> Survey:
     Raises:
         InputError: naming file, line and what is expected.
     """
-    rows = trips = 0
-    last_ns: int | None = None
-    recorded_ns = span_ns = 0
+    rows = trips = last_ns = recorded_ns = played_ns = 0
     intervals: list[int] = []
     for row, starts in _rows(path):
-        rows, trips, span_ns = rows + 1, trips + starts, row.at_ns
-        if last_ns is not None and not starts:
-            recorded_ns += row.at_ns - last_ns
+        step_ns, last_ns = row.at_ns - last_ns, row.at_ns
+        rows, trips, played_ns = rows + 1, trips + starts, played_ns + playing_ns(step_ns)
+        if not starts:
+            recorded_ns += step_ns
             if len(intervals) < INTERVALS_KEPT:
-                intervals.append(row.at_ns - last_ns)
-        last_ns = row.at_ns
+                intervals.append(step_ns)
     if not rows:
         raise InputError(f"{path} has a header but no rows")
     period_ns = sorted(intervals)[len(intervals) // 2] if intervals else 0
-    return Survey(rows, trips, recorded_ns / NS_PER_S, span_ns / NS_PER_S, period_ns / NS_PER_S)
+    recorded_s, span_s, played_s, period_s = (ns / NS_PER_S for ns in (recorded_ns, last_ns, played_ns, period_ns))
+    return Survey(rows, trips, recorded_s, span_s, played_s, period_s, _columns_of(path))
+
+
+def playing_ns(step_ns: int) -> int:
+    """Return how long a replay at speed 1 takes for a step of the recording: a pause or gap is cut short."""
+    return min(step_ns, LONGEST_WAIT_S * NS_PER_S)
 
 
 def rows(path: Path) -> Iterator[Row]:
     """Yield the rows in order, without holding the table in memory; raises InputError as `survey` does."""
     return (row for row, _ in _rows(path))
+
+
+def _columns_of(path: Path) -> frozenset[str]:
+    with _open(path) as file:
+        cells = next(row for row in csv.reader(file) if row)
+    return frozenset(cell.strip().lower() for cell in cells) & {*NEEDED, *OPTIONAL}
 
 
 def _rows(path: Path) -> Iterator[tuple[Row, bool]]:

@@ -1,0 +1,95 @@
+"""Plan: everything that can be wrong about a demo, found before anything is started."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from packseal.core.declared import Declared
+from packseal.core.errors import InputError
+from packseal.core.meter.interval import GAP_LIMIT_S
+from packseal.demo import bus, declared, places, table
+from packseal.demo.options import DemoOptions
+from packseal.demo.places import HOST, Places, Scalar
+from packseal.demo.table import Survey
+from packseal_drivers import profile as profiles
+from packseal_drivers.settings import LinkSettings, Stream
+
+BROKER_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"  # Debian puts mosquitto in /usr/sbin
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be started. `broker` is the MQTT broker's program, None over HTTP; `survey` is None without a table."""
+
+    options: DemoOptions
+    places: Places
+    declared: Declared
+    survey: Survey | None
+    link: LinkSettings
+    bus_title: str
+    broker: str | None
+    broker_port: int
+    http_port: int
+
+    @property
+    def url(self) -> str:
+        """The page."""
+        return f"http://{HOST}:{self.http_port}/"
+
+    @property
+    def period_s(self) -> float | None:
+        """Seconds per sample where rows lie so far apart that all of them would be gaps; None keeps the profile's."""
+        if self.survey is None or self.survey.period_s * 3 <= GAP_LIMIT_S:
+            return None
+        return self.survey.period_s
+
+    @property
+    def uplink(self) -> Mapping[str, Scalar]:
+        """The agent's [uplink] table, the sink's key aside."""
+        if self.broker is None:
+            return {"kind": "https", "url": self.url.rstrip("/")}
+        return {"kind": "mqtt", "host": HOST, "port": self.broker_port}
+
+    def write(self) -> None:
+        """Write the configurations; raises StorageError."""
+        places.write_sink(self.places, self.http_port, self.broker_port if self.broker else None)
+        battery: dict[str, Scalar] = {"id": places.BATTERY, "profile": self.options.profile_name}
+        if self.period_s is not None:
+            battery["period_s"] = self.period_s
+        link = msgspec.to_builtins(self.link)
+        places.write_agent(
+            self.places,
+            window_s=self.options.window,
+            uplink=self.uplink,
+            battery=battery,
+            link={k: v for k, v in link.items() if v is not None and v != {}},
+            declared=self.declared,
+        )
+
+
+def make(options: DemoOptions) -> Plan:
+    """Check what the user asked for and lay everything out.
+
+    Raises:
+        InputError, ConfigError, StorageError: one sentence saying what to change.
+    """
+    profiles.load(options.profile_name)
+    replay = options.replay
+    survey = None if replay is None else table.survey(replay)
+    usual = declared.SIMULATED if replay is None else declared.REPLAYED
+    told = usual if options.declared is None else declared.read(options.declared)
+    broker = _broker(options.uplink)
+    port = places.http_port(options.port)
+    where = places.prepare(options.directory, fresh=replay is not None)
+    wire = bus.choose(where.bus) if replay is None else bus.Bus(Stream(where.bus.name), f"frames made of {replay.name}")
+    return Plan(options, where, told, survey, wire.link, wire.title, broker, places.free_port(), port)
+
+
+def _broker(uplink: str | None) -> str | None:
+    program = shutil.which("mosquitto", path=BROKER_PATH) if uplink != "http" else None
+    if program is None and uplink == "mqtt":
+        raise InputError("mosquitto is not installed: install it (apt install mosquitto), or use --uplink http")
+    return program
