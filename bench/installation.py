@@ -1,0 +1,187 @@
+"""A whole installation on this machine: mosquitto, a sink, and an agent that reads the reference pack off a stream.
+
+All of it is real and in processes of its own; only the frames come from here, on the machine's own clock.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+from bench import frames
+from packseal.core.errors import InputError
+from packseal.core.sample import ClockQuality
+from packseal.keys import file as key_file
+from packseal_drivers import profile
+
+STREAM_HEADER = Struct("<QqIBB2x")  # docs/drivers: stream link
+PROFILE = "packseal/reference96"
+CYCLE_S = 0.1
+CYCLE_FRAMES = 30
+GATEWAY_ID = "urn:packseal:gateway:bench"
+PATIENCE_S = 20.0
+SINK = (sys.executable, "-c", "import sys; from packseal_sink.cli import main; sys.exit(main())")
+
+AGENT_TOML = """
+[gateway]
+id = "{gateway}"
+socket = "{folder}/status"
+window_s = {window_s}
+[uplink]
+kind = "mqtt"
+sink_key = "sink/sink.pub"
+host = "127.0.0.1"
+port = {port}
+[[battery]]
+id = "urn:packseal:battery:bench"
+profile = "{profile}"
+period_s = {period_s}
+[battery.link]
+kind = "stream"
+path = "{folder}/bus"
+[battery.declared]
+rated_capacity_ah = 60
+cells_in_series = 96
+"""
+SINK_TOML = """
+[sink]
+id = "urn:packseal:sink:bench"
+[http]
+port = 0
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+"""
+
+
+class Installation:
+    """What runs, and the folder it runs in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def agent(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the agent, stopped in good order when left."""
+        command = (sys.executable, "-m", "packseal", "run", "--config", str(self.folder / "packseal.toml"))
+        with _process(command, self.folder / "agent.log") as process:
+            yield process
+
+    def status(self) -> dict[str, Any] | None:
+        """Return what the agent says of itself, or None while it says nothing."""
+        text = b""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            try:
+                asking.connect(str(self.folder / "status"))
+                while part := asking.recv(1 << 16):
+                    text += part
+            except OSError:
+                return None
+        return json.loads(text) if text else None
+
+    def forget_decoders(self) -> None:
+        """Empty the agent's cache."""
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+
+
+@contextmanager
+def installed(window_s: float, period_s: float) -> Iterator[Installation]:
+    """Make one in a folder of its own; everything ends when left.
+
+    Raises:
+        InputError: mosquitto is missing, or something does not start; says why.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd())))
+        port = _free_port()
+        key_file.create(folder / "gateway.key")
+        places = {"gateway": GATEWAY_ID, "folder": folder, "profile": PROFILE, "port": port}
+        (folder / "packseal.toml").write_text(AGENT_TOML.format(window_s=window_s, period_s=period_s, **places))
+        _call(*SINK, "init", str(folder / "sink"))
+        sink_toml = folder / "sink" / "sink.toml"
+        sink_toml.write_text(SINK_TOML.format(port=port))
+        _call(*SINK, "gateway", "add", str(folder / "gateway.pub"), "--id", GATEWAY_ID, "--config", str(sink_toml))
+        stack.enter_context(_process((_mosquitto(), "-p", str(port)), folder / "mosquitto.log", "running"))
+        sink = (*SINK, "run", "--config", str(sink_toml))
+        stack.enter_context(_process(sink, folder / "sink.log", "connected to broker"))
+        stack.enter_context(_bus(folder / "bus"))
+        yield Installation(folder)
+
+
+@contextmanager
+def _process(command: Sequence[str], log: Path, ready: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while ready not in log.read_text():
+            if process.poll() is not None or time.monotonic() > until:
+                raise InputError(f"{' '.join(command[:4])} … does not start: {log.read_text()[-500:].strip()}")
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@contextmanager
+def _bus(path: Path) -> Iterator[None]:
+    cycle = frames.sound(profile.load(PROFILE), CYCLE_FRAMES * 20)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        feeder = threading.Thread(target=_serve, args=(listening, cycle), daemon=True)
+        feeder.start()
+        try:
+            yield
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            feeder.join()
+
+
+def _serve(listening: socket.socket, cycle: Sequence[frames.Frame]) -> None:
+    with suppress(OSError):  # the bus has ended
+        while True:
+            connected, _ = listening.accept()
+            with connected, suppress(OSError):  # the agent has gone
+                _feed(connected, cycle)
+
+
+def _feed(connected: socket.socket, cycle: Sequence[frames.Frame]) -> None:
+    turn = 0
+    while True:
+        part = cycle[turn % len(cycle) :][:CYCLE_FRAMES]
+        mono_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        heads = (STREAM_HEADER.pack(mono_ns, wall_ns, a, len(d), ClockQuality.NTP) + d for a, d in part)
+        connected.sendall(b"".join(heads))
+        turn += CYCLE_FRAMES
+        time.sleep(CYCLE_S)
+
+
+def _call(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(done.stderr.strip())
+
+
+def _mosquitto() -> str:
+    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        raise InputError("mosquitto is missing: apt install mosquitto")
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
