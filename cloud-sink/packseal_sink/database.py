@@ -211,6 +211,14 @@ class Database:
                     with suppress(sqlite3.Error):
                         self.connection.execute("ROLLBACK")
 
+    def version(self) -> int:
+        """Return a number that changes whenever another connection has changed the file; raises StorageError."""
+        with self._lock:
+            try:
+                return self._pragma("data_version")
+            except sqlite3.Error as error:
+                raise storage_error(error) from error
+
     def close(self) -> None:
         """Close the file. The last connection that closes folds the write-ahead log into it."""
         with self._lock:

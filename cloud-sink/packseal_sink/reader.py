@@ -44,6 +44,10 @@ class Reader:
         self._database = database
         self._now_ms = now_ms
 
+    def version(self) -> int:
+        """Return a number that changes whenever another connection has changed the database."""
+        return self._database.version()
+
     def batteries(self) -> list[Battery]:
         """Return every battery, the one heard last first."""
         with self._database.reading() as connection:
@@ -61,7 +65,7 @@ class Reader:
             if battery.snapshot is None:
                 raise InputError(f"battery {subject} has sent no snapshot yet")
             raw, digest, received_ms, pem = connection.execute(
-                "SELECT raw, hash, received_ms, pem FROM record, log JOIN gateway ON gateway.id = log.gateway"
+                "SELECT raw, record.hash, received_ms, pem FROM record, log JOIN gateway ON gateway.id = log.gateway"
                 " WHERE record.id = ? AND log.id = ?",
                 (record_row(log, battery.snapshot), log),
             ).fetchone()

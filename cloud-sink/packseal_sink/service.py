@@ -24,6 +24,7 @@ from packseal_sink.tls import server_context
 from packseal_sink.views import Tallies, utc_text
 from packseal_sink.web.api import Api
 from packseal_sink.web.app import application
+from packseal_sink.web.pages import Pages
 
 STOP_S = 10
 BACKLOG = 512
@@ -107,8 +108,8 @@ class Service:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; requests under way are answered first."""
-        api = Api(self._reader, self.status)
-        server = _HttpServer(_http_config(application(self._ingest.handle, api), self._tls))
+        api, pages = Api(self._reader, self.status), Pages(self._reader, self.status, now_ms)
+        server = _HttpServer(_http_config(application(self._ingest.handle, api, pages), self._tls))
         mqtt = None if self._mqtt is None else asyncio.create_task(self._mqtt.run(), name="mqtt")
         serving = asyncio.create_task(server.serve(sockets=[self._socket]), name="http")
         stopping = asyncio.create_task(stop.wait(), name="stop")

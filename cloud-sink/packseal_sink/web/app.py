@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from packseal.core.errors import InputError, StorageError
 from packseal_sink.web.api import Api
+from packseal_sink.web.pages import Pages
 
 STATIC = Path(__file__).parent / "static"
 MEDIA_TYPE = "application/cbor"  # RFC 8949 §9.3
@@ -72,11 +73,12 @@ class _Headers:
         await self._app(scope, receive, with_headers)
 
 
-def application(handle: Callable[[bytes], bytes], api: Api) -> Starlette:
+def application(handle: Callable[[bytes], bytes], api: Api, pages: Pages) -> Starlette:
     """Return the application."""
     return Starlette(
         routes=[
             Route("/v1/exchange", _Exchange(handle).__call__, methods=["POST"]),
+            *pages.routes(),
             *api.routes(),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
