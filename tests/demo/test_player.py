@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from packseal.core.errors import InputError
-from packseal.core.sample import ClockQuality, Instant
-from packseal.demo.player import END_ADDRESS, HEADER, Part, Player, Progress, message
+from packseal.core.sample import ClockQuality, Frame, Instant
+from packseal.demo.player import Part, Player, Progress
+from packseal_drivers.framing.recorded import END_ADDRESS, HEADER, Recorded, encode
 
 PER_PART = 50
 
@@ -20,12 +21,16 @@ def messages(parts: int, step_s: float = 0) -> list[Part]:
     made = []
     for part in range(parts):
         numbers = range(part * PER_PART, (part + 1) * PER_PART)
-        data = b"".join(message(Instant(n, 10 * n, ClockQuality.RTC), n, bytes(n % 65)) for n in numbers)
+        data = b"".join(encode(recorded(n)) for n in numbers)
         made.append(Part(part * step_s, data, PER_PART, PER_PART))
     return made
 
 
 Play = Callable[[list[Part]], tuple[Path, Progress]]
+
+
+def recorded(n: int) -> Recorded:
+    return Recorded(Frame(n, bytes(n % 65), n), Instant(n, 10 * n, ClockQuality.RTC))
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
 def run(player: Player, parts: list[Part]) -> None:
     with suppress(OSError):
         player.play(parts)
-        player.end(Instant(7, 8, ClockQuality.RTC))
+        player.end()
 
 
 class Agent:
@@ -64,9 +69,8 @@ class Agent:
         """Return the address and the length of the next message, whose parts must agree."""
         mono_ns, wall_ns, address, length, quality = HEADER.unpack(self.file.read(HEADER.size))
         assert len(self.file.read(length)) == length
-        assert quality == ClockQuality.RTC
         if address != END_ADDRESS:
-            assert (mono_ns, wall_ns, length) == (address, 10 * address, address % 65)
+            assert (mono_ns, wall_ns, length, quality) == (address, 10 * address, address % 65, ClockQuality.RTC)
         return address, length
 
     def read_to_end(self) -> list[int]:

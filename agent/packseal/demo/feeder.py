@@ -15,12 +15,13 @@ import msgspec
 from packseal.clock import SystemClock
 from packseal.core.errors import PacksealError
 from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import NS_PER_S, ClockQuality, Instant
+from packseal.core.sample import NS_PER_S, ClockQuality, Frame, Instant
 from packseal.demo import table
 from packseal.demo.frames import Framing, Raw
 from packseal.demo.pack import SimulatedPack
-from packseal.demo.player import Part, Player, Progress, message
+from packseal.demo.player import Part, Player, Progress
 from packseal.demo.table import Row
+from packseal_drivers.framing.recorded import Recorded, encode
 from packseal_drivers.settings import LinkSettings, PythonCan, SocketCan, Stream
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ PART_ROWS = 64
 PART_S = 0.02
 TELL_S = 0.1
 START_NS = NS_PER_S
-"""The recording's monotonic clock at its first row."""
+"""The recording's monotonic clock at its first row, where every row is a sample."""
 
 COLUMNS = {
     "v_v": Quantity.PACK_VOLTAGE_V,
@@ -51,6 +52,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     profile: str
     socket: str
     progress: str
+    start_ns: int
     span_s: float
     last_wall_ns: int
     speed: float | None = None
@@ -79,6 +81,8 @@ def command(plan: "Plan") -> list[str]:
             profile=options.profile_name,
             socket=str(where.bus),
             progress=str(where.progress),
+            # Half a period from its ends, so that a row a little early or late still has a period of its own.
+            start_ns=START_NS if plan.period_s is None else round(plan.period_s / 2 * NS_PER_S),
             span_s=plan.survey.span_s,
             last_wall_ns=time.time_ns() + round(wait_s * NS_PER_S),
             speed=options.speed,
@@ -90,7 +94,7 @@ def replay(order: Replay) -> None:
     """Stream the table, then its end. Does not return."""
     player = Player(Path(order.socket), _teller(Path(order.progress)))
     player.play(_parts(order, Framing(order.profile)))
-    player.end(_instant(order, round(order.span_s * NS_PER_S)))
+    player.end()
 
 
 def live(order: Live) -> None:
@@ -134,7 +138,7 @@ def _parts(order: Replay, framing: Framing) -> Iterator[Part]:
             due_s = now_s
         at = _instant(order, row.at_ns)
         for address, payload in framing.frames(_said(row, order.columns)):
-            data += message(at, address, payload)
+            data += encode(Recorded(Frame(address, payload, at.mono_ns), at))
             frames += 1
         rows += 1
     if rows:
@@ -150,7 +154,7 @@ def _said(row: Row, columns: Sequence[str]) -> dict[Channel, float | None]:
 def _instant(order: Replay, at_ns: int) -> Instant:
     # Nobody knows when it was: the last row is put at the present, which no clock vouches for.
     wall_ns = order.last_wall_ns - round(order.span_s * NS_PER_S) + at_ns
-    return Instant(START_NS + at_ns, max(0, wall_ns), ClockQuality.UNSYNCHRONISED)
+    return Instant(order.start_ns + at_ns, max(0, wall_ns), ClockQuality.UNSYNCHRONISED)
 
 
 def _live_parts(framing: Framing, pack: SimulatedPack) -> Iterator[Part]:
@@ -158,7 +162,12 @@ def _live_parts(framing: Framing, pack: SimulatedPack) -> Iterator[Part]:
     for number in range(sys.maxsize):
         frames = framing.frames(pack.values(number * PERIOD_S))
         at = clock.now()
-        yield Part(number * PERIOD_S, b"".join(message(at, *frame) for frame in frames), 1, len(frames))
+        yield Part(
+            number * PERIOD_S,
+            b"".join(encode(Recorded(Frame(*frame, at.mono_ns), at)) for frame in frames),
+            1,
+            len(frames),
+        )
 
 
 def _sender(link: SocketCan | PythonCan) -> Callable[[Sequence[Raw]], None]:

@@ -1,24 +1,19 @@
 """Player: streams recorded messages to whatever agent connects to a Unix socket, and goes on where an agent left.
 
-The wire is the stream link's: a 24-byte header, then up to 64 bytes of data. The agent's pace holds the player back.
+The agent's pace holds the player back.
 """
 
 import contextlib
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from packseal.core.errors import InputError
-from packseal.core.sample import Instant
+from packseal_drivers.framing.recorded import HEADER, encode_end
 
-HEADER = struct.Struct("<QqIBB2x")
-"""Monotonic ns, wall ns, address, length, clock quality; little-endian."""
-
-LENGTH_AT = 20
-END_ADDRESS = 0xFFFF_FFFF
+LENGTH_AT = 20  # of a message's data, in its header
 SEND_BUFFER_BYTES = 64 << 10
 """What a dying agent can take with it unread: the kernel's usual 208 KiB would be an hour of a recording."""
 
@@ -41,11 +36,6 @@ class Progress:
     frames: int = 0
     connections: int = 0
     ended: bool = False
-
-
-def message(at: Instant, address: int, data: bytes) -> bytes:
-    """Return one message of the wire."""
-    return HEADER.pack(at.mono_ns, at.wall_ns, address, len(data), at.quality) + data
 
 
 class Player:
@@ -86,12 +76,12 @@ class Player:
             self.progress.frames += part.frames
             self._tell(self.progress)
 
-    def end(self, at: Instant) -> None:
+    def end(self) -> None:
         """Tell this agent, and every later one, that the recording has ended. Does not return."""
         self.progress.ended = True
         self._tell(self.progress)
         while True:
-            self._send(message(at, END_ADDRESS, b""))
+            self._send(encode_end())
             connection = self._connection
             with contextlib.suppress(OSError):
                 while connection is not None and connection.recv(1):

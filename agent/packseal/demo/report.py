@@ -22,13 +22,13 @@ ERRORS = ("short", "flawed", "unknown", "dropped", "error_frames")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run went. `documents` are the sink's own, by what they are of; `complaints` is empty when all is well."""
+    """How a run went. `sink` and `snapshots` are its own documents; `complaints` is empty when all is well."""
 
     wall_s: float
     stopped_by: str
     glance: Glance
     logs: Sequence[LogAudit] = ()
-    tallies: Mapping[str, Any] = field(default_factory=dict)
+    sink: Mapping[str, Any] = field(default_factory=dict)
     snapshots: Mapping[str, Any] = field(default_factory=dict)
     complaints: Sequence[str] = ()
 
@@ -56,7 +56,7 @@ def document(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "complaints": list(outcome.complaints),
         "stopped_by": outcome.stopped_by,
         "records": _records(outcome.logs),
-        "sink": dict(outcome.tallies),
+        "sink": dict(outcome.sink),
         "frames": {"played": glance.feeder.frames, "taken": link.get("frames", 0)},
         "samples": {"taken": link.get("samples", 0), "sealed": sum(log.samples for log in outcome.logs)},
         "decode_errors": {name: link.get(name, 0) for name in ERRORS},

@@ -115,6 +115,8 @@ def _last(now: Glance, before: Glance) -> Glance:
 def _take_stock(stage: Stage, outcome: Outcome) -> Outcome:
     plan = stage.plan
     where, complaints = plan.places, list(outcome.complaints)
+    if complaints and not where.journal.exists():
+        return outcome  # the agent did not get that far, which has been said
     try:
         logs = audit(where.journal, where.sink_database, where.public_key("gateway"), where.public_key("sink"))
     except PacksealError as error:
@@ -122,15 +124,16 @@ def _take_stock(stage: Stage, outcome: Outcome) -> Outcome:
     complaints += [log.complaint for log in logs if not log.is_whole]
     if not any(log.samples for log in logs):
         complaints.append("not one sample was sealed")
-    tallies = watch.ask_sink(plan.http_port, "/status") or {}
-    sealed = sum(log.sealed for log in logs)
-    if tallies.get("verified") != sealed:
-        complaints.append(f"the sink says that it verified {tallies.get('verified')} of {sealed} records")
+    status = watch.ask_sink(plan.http_port, "/status") or {}
+    said, sealed = status.get("tallies", {}).get("verified"), sum(log.sealed for log in logs)
+    if said != sealed:
+        complaints.append(f"the sink says that it verified {said} of {sealed} records")
     played, taken = outcome.glance.feeder.frames, outcome.glance.frames
     if outcome.stopped_by == "end of the table" and played != taken:
         complaints.append(f"{played} frames were played, the agent has taken {taken}")
     snapshots = report.ask_snapshots(plan.http_port, logs)
-    return replace(outcome, logs=logs, tallies=tallies, snapshots=snapshots, complaints=complaints)
+    complaints += [f"the sink shows no snapshot of {name}" for name, snapshot in snapshots.items() if not snapshot]
+    return replace(outcome, logs=logs, sink=status, snapshots=snapshots, complaints=complaints)
 
 
 def _write_report(path: Path, content: object) -> None:
