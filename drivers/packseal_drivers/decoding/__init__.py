@@ -1,0 +1,62 @@
+"""Decoding: functions generated once from DBC and profile, kept in a cache, for the mapped signals only."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from packseal.core.quantities import Channel
+from packseal_drivers.decoding import cache
+from packseal_drivers.decoding.source import SHORT, UNKNOWN_MULTIPLEXER, generate
+from packseal_drivers.profile import ProfileFile
+
+__all__ = ["SHORT", "UNKNOWN_MULTIPLEXER", "Decode", "Decoders", "Flag", "compile_decoders"]
+
+log = logging.getLogger(__name__)
+
+Flag = Callable[[int, int], object]
+"""Takes slot and flaw of an unusable value; what it returns is put into the slot."""
+
+Decode = Callable[[bytes, list[Any], Flag], int | None]
+"""Takes data, slots and a Flag; returns None, SHORT or UNKNOWN_MULTIPLEXER. Never raises, whatever the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoders:
+    """One decoder per address. A slot takes a float or, where `averaged`, is a list to append to."""
+
+    table: Mapping[int, Decode]
+    channels: tuple[Channel, ...]
+    averaged: tuple[bool, ...]
+
+
+def compile_decoders(file: ProfileFile, directory: Path | None = None) -> Decoders:
+    """Return the decoders of a profile, from the cache `directory` where they are in it and it is ours.
+
+    Raises:
+        ConfigError: DBC and profile do not fit each other.
+    """
+    name = cache.key(file)
+    code = cache.read(directory, name) if directory else None
+    if code is None:
+        code = compile(_generate(file), f"<decoders {name[:12]}>", "exec")
+        if directory and not cache.write(directory, name, code):
+            log.warning("decoders cannot be kept in %s, so every start makes them anew", directory)
+    mapped = file.profile.mapped()
+    channels, averaged = tuple(m.channel for m in mapped), tuple(m.line.reduce == "mean" for m in mapped)
+    return Decoders(_execute(code), channels, averaged)
+
+
+def _generate(file: ProfileFile) -> str:
+    from packseal_drivers.decoding import layout  # noqa: PLC0415 - needless when the cache is warm
+
+    return generate(layout.read(file))
+
+
+def _execute(code: CodeType) -> Mapping[int, Decode]:
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)  # noqa: S102 - made from our own text, see cache
+    table: Mapping[int, Decode] = namespace["TABLE"]
+    return table

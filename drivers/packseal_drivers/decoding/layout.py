@@ -1,0 +1,206 @@
+"""Layout: where in which frames a profile's channels lie. The one module that knows cantools, and only when called."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packseal.core.errors import ConfigError
+from packseal_drivers.profile import Mapped, ProfileFile, Signal
+
+if TYPE_CHECKING:
+    from cantools.database.can import Database, Message
+
+EXTENDED = 0x8000_0000  # CAN_EFF_FLAG, linux/can.h
+FLOAT_BITS = (16, 32, 64)
+DBC_ENCODING = "cp1252"  # what the DBC editors write; cantools reads files so, too
+MAX_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """One field of a frame: `shift` and `length` in the integer that the frame's bytes make in the field's byte order.
+
+    `physical = raw * scale + offset`, integers where both are whole, as cantools has it.
+    """
+
+    shift: int
+    length: int
+    big_endian: bool
+    signed: bool
+    is_float: bool
+    scale: float
+    offset: float
+
+    @property
+    def mask(self) -> int:
+        """As many ones as the field has bits."""
+        return (1 << self.length) - 1
+
+    @property
+    def raw_limits(self) -> tuple[int, int]:
+        """The least and the greatest integer of the field."""
+        half = 1 << (self.length - 1)
+        return (-half, half - 1) if self.signed and not self.is_float else (0, self.mask)
+
+    def raw(self, pattern: int) -> int:
+        """Return the integer that the bit pattern is in this field."""
+        half = 1 << (self.length - 1)
+        return (pattern & self.mask ^ half) - half if self.signed and not self.is_float else pattern & self.mask
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One channel's place. `slot` counts the profile's channels from 0; `sentinels` are raw integers of its field."""
+
+    slot: int
+    bits: Bits
+    line: Signal
+    sentinels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A multiplexer: its field, and what else is in the frame for each id that the DBC knows."""
+
+    bits: Bits
+    groups: Mapping[int, "Group"]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What lies in a frame: always, or for one multiplexer id."""
+
+    fields: tuple[Field, ...]
+    switches: tuple[Switch, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no channel is in it."""
+        return not self.fields and all(g.is_empty for s in self.switches for g in s.groups.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLayout:
+    """One CAN id and what it carries. `address` has EXTENDED set for a 29-bit id; `length` is in bytes."""
+
+    name: str
+    address: int
+    length: int
+    group: Group
+
+
+def read(file: ProfileFile) -> tuple[MessageLayout, ...]:
+    """Return the layout of every message that the profile maps.
+
+    Raises:
+        ConfigError: the DBC cannot be read, or the profile names what is not in it.
+    """
+    database = _database(file)
+    found: dict[str, dict[str, tuple[int, Mapped]]] = {}
+    for slot, mapped in enumerate(file.profile.mapped()):
+        message = _message(file, database, mapped)
+        if mapped.signal not in {s.name for s in message.signals}:
+            names = (s.name for s in message.signals)
+            reason = f"{mapped.signal} is not in message {message.name} of {file.dbc_path}{_near(mapped.signal, names)}"
+            raise file.wrong(mapped.table, "signal", reason)
+        taken = found.setdefault(message.name, {})
+        if mapped.signal in taken:
+            raise file.wrong(mapped.table, "signal", f"{message.name} {mapped.signal} is mapped twice: drop one table")
+        taken[mapped.signal] = slot, mapped
+    messages = {name: database.get_message_by_name(name) for name in found}
+    layouts = tuple(_layout(file, messages[name], wanted) for name, wanted in found.items())
+    _check_addresses(file, layouts)
+    return layouts
+
+
+def _database(file: ProfileFile) -> "Database":
+    import cantools.database  # noqa: PLC0415 - costs 10 MB and 200 ms, and a warm cache does without
+
+    text = file.dbc.decode(DBC_ENCODING, errors="replace")
+    try:
+        # Not strict: signals that overlap are common in public files and no trouble, each is read by its own bits.
+        database = cantools.database.load_string(text, "dbc", strict=False, prune_choices=False)
+    except Exception as error:  # a parser of foreign text raises whatever its author did not foresee
+        raise ConfigError(f"{file.dbc_path} is not a DBC file that can be read: {_first_line(error)}") from error
+    if not isinstance(database, cantools.database.can.Database):
+        raise ConfigError(f"{file.dbc_path} is not a CAN database: name a DBC file")
+    return database
+
+
+def _message(file: ProfileFile, database: "Database", mapped: Mapped) -> "Message":
+    try:
+        return database.get_message_by_name(mapped.message)
+    except KeyError:
+        near = _near(mapped.message, (m.name for m in database.messages))
+        reason = f"{mapped.message} is not in {file.dbc_path}{near}"
+        raise file.wrong(mapped.table, "message", reason) from None
+
+
+def _layout(file: ProfileFile, message: "Message", wanted: Mapping[str, tuple[int, Mapped]]) -> MessageLayout:
+    address = message.frame_id | (EXTENDED if message.is_extended_frame else 0)
+    fields = {name: _field(file, message, slot, mapped) for name, (slot, mapped) in wanted.items()}
+    return MessageLayout(message.name, address, message.length, _group(message, message.signal_tree, fields))
+
+
+def _group(message: "Message", tree: Iterable[Any], fields: Mapping[str, Field]) -> Group:
+    plain: list[Field] = []
+    switches: list[Switch] = []
+    for node in tree:
+        name, branches = next(iter(node.items())) if isinstance(node, dict) else (node, {})
+        if name in fields:
+            plain.append(fields[name])
+        if branches:
+            groups = {number: _group(message, branch, fields) for number, branch in branches.items()}
+            switch = Switch(_bits(message, name), groups)
+            if not all(g.is_empty for g in groups.values()):
+                switches.append(switch)
+    return Group(tuple(plain), tuple(switches))
+
+
+def _field(file: ProfileFile, message: "Message", slot: int, mapped: Mapped) -> Field:
+    bits = _bits(message, mapped.signal)
+    if bits.shift < 0 or bits.shift + bits.length > 8 * message.length:
+        reason = f"{mapped.signal} does not fit into the {message.length} bytes of {message.name}"
+        raise file.wrong(mapped.table, "signal", reason)
+    if bits.is_float and bits.length not in FLOAT_BITS:
+        raise file.wrong(mapped.table, "signal", f"{mapped.signal} is a float of {bits.length} bits; 16, 32 or 64 are")
+    for pattern in mapped.line.not_available:
+        if not -(1 << (bits.length - 1)) <= pattern <= bits.mask:
+            reason = f"{pattern} does not fit into the {bits.length} bits of {mapped.signal}"
+            raise file.wrong(mapped.table, "not_available", reason)
+    return Field(slot, bits, mapped.line, tuple(bits.raw(p) for p in mapped.line.not_available))
+
+
+def _bits(message: "Message", name: str) -> Bits:
+    signal = message.get_signal_by_name(name)
+    big_endian = signal.byte_order == "big_endian"
+    shift = signal.start
+    if big_endian:
+        # A DBC counts a big-endian field from its most significant bit, bits within a byte from the right.
+        byte, bit = divmod(signal.start, 8)
+        shift = 8 * (message.length - 1 - byte) + bit - signal.length + 1
+    scale, offset = signal.conversion.scale, signal.conversion.offset
+    is_float = signal.conversion.is_float
+    if float(scale).is_integer() and float(offset).is_integer() and not is_float:
+        scale, offset = int(scale), int(offset)
+    return Bits(shift, signal.length, big_endian, signal.is_signed, is_float, scale, offset)
+
+
+def _check_addresses(file: ProfileFile, layouts: Iterable[MessageLayout]) -> None:
+    seen: dict[int, str] = {}
+    for layout in layouts:
+        other = seen.setdefault(layout.address, layout.name)
+        if other != layout.name:
+            raise ConfigError(f"{file.dbc_path}: messages {other} and {layout.name} have the same id: map one of them")
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    known = sorted(names)
+    close = difflib.get_close_matches(name, known, n=MAX_NAMED) or known[:MAX_NAMED]
+    more = ", ..." if len(known) > len(close) else ""
+    return f"; there are {', '.join(close)}{more}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
