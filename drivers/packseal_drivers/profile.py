@@ -5,12 +5,12 @@ The Structs of this module are the tables of the file; their docstrings are the 
 
 import math
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+import packseal_dbc
 from packseal.core.errors import ConfigError
 from packseal.core.quantities import BY_KEY, Channel, Quantity
 from packseal.core.toml_error import decode_toml, line_of
@@ -162,7 +162,7 @@ def names() -> list[str]:
 
 
 def _root() -> Path:
-    return Path(str(resources.files("packseal_dbc")))
+    return Path(packseal_dbc.__path__[0])  # importlib.resources would load half a megabyte of zip readers
 
 
 def _packaged(name: str) -> Path:

@@ -1,0 +1,40 @@
+"""Flaws told: one event for each kind of unusable value, then at most one an hour, so that no flood seals windows."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from packseal.core.quantities import Quantity
+from packseal.core.sample import NS_PER_S, EventCode, Flaw, Notice, Sample
+
+AGAIN_NS = 3600 * NS_PER_S
+
+
+class FlawWatch:
+    """Samples in, notices out. Time is the samples' own."""
+
+    def __init__(self) -> None:
+        self._told_ns: dict[tuple[Quantity, Flaw], int] = {}
+
+    def feed(self, samples: Iterable[Sample]) -> list[Notice]:
+        """Return a notice for each quantity and flaw that was not told within the last hour."""
+        notices: list[Notice] = []
+        for sample in samples:
+            if sample.flaws:
+                notices += self._tell(sample)
+        return notices
+
+    def _tell(self, sample: Sample) -> list[Notice]:
+        now_ns = sample.at.mono_ns
+        kinds = Counter((channel.quantity, flaw) for channel, flaw in sample.flaws.items())
+        notices = []
+        for (quantity, flaw), channels in kinds.items():
+            told_ns = self._told_ns.get((quantity, flaw))
+            if told_ns is None or now_ns - told_ns >= AGAIN_NS:
+                self._told_ns[quantity, flaw] = now_ns
+                facts: dict[str, int | str] = {
+                    "quantity": quantity.key,
+                    "flaw": flaw.name.lower(),
+                    "channels": channels,
+                }
+                notices.append(Notice(EventCode.VALUES_FLAWED, sample.at, facts))
+        return notices

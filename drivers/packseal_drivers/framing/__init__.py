@@ -1,0 +1,1 @@
+"""Framers: bytes in, whole and checked messages out. No I/O."""

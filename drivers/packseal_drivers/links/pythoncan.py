@@ -1,0 +1,111 @@
+"""Link to any CAN interface that python-can knows. Never sends; listen-only where the interface can."""
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from packseal.core.errors import ConfigError, LinkError
+from packseal.core.sample import Frame, Instant
+
+if TYPE_CHECKING:
+    import can
+
+EFF_FLAG, ERR_FLAG = 0x8000_0000, 0x2000_0000  # linux/can.h
+EFF_MASK, SFF_MASK = 0x1FFF_FFFF, 0x7FF
+MAX_FRAMES = 4096  # of one drain; more wait for the next
+MULTICAST = "udp_multicast"
+
+
+class PythonCanLink:
+    """One python-can bus, opened anew after every failure.
+
+    Args:
+        interface: python-can's name of it.
+        channel: as python-can wants it.
+        options: passed on to python-can.
+        addresses: the ids that are wanted; the rest is filtered where the interface can.
+
+    Raises:
+        ConfigError: frames would leave this machine.
+    """
+
+    dropped = 0
+
+    def __init__(
+        self, interface: str, channel: str | int, options: Mapping[str, Any], addresses: Collection[int]
+    ) -> None:
+        self._options = dict(options)
+        if interface == MULTICAST:
+            _check_multicast(channel, self._options)
+            self._options["hop_limit"] = 0  # ip(7): the frames never leave this machine
+        self._interface = interface
+        self._channel = channel
+        self._addresses = addresses
+        self._bus: can.BusABC | None = None
+
+    def open(self) -> None:
+        """Open the bus; raises LinkError."""
+        import can  # noqa: PLC0415 - 4 MB that a kernel interface does without
+
+        try:
+            self._bus = can.Bus(
+                interface=self._interface, channel=self._channel, can_filters=self._filters(), **self._options
+            )
+        except (can.CanError, OSError, ValueError, TypeError, ImportError, NotImplementedError) as error:
+            raise LinkError(
+                f"python-can cannot open {self._interface} {self._channel}: {_first_line(error)}"
+            ) from error
+
+    def drain(self, now: Instant) -> list[Frame]:
+        """Return what has come; raises LinkError when the adapter is gone."""
+        import can  # noqa: PLC0415
+
+        bus = self._bus
+        if bus is None:
+            raise LinkError(f"{self._interface} {self._channel} is not open")
+        frames: list[Frame] = []
+        try:
+            while len(frames) < MAX_FRAMES and (message := bus.recv(timeout=0)) is not None:
+                if not message.is_remote_frame:
+                    frames.append(_frame(message, now.mono_ns))
+        except (can.CanError, OSError, ValueError) as error:
+            raise LinkError(f"{self._interface} {self._channel} failed: {_first_line(error)}") from error
+        return frames
+
+    def close(self) -> None:
+        """Close the bus; may be called twice."""
+        if self._bus is not None:
+            self._bus.shutdown()
+        self._bus = None
+
+    def _filters(self) -> list[dict[str, int | bool]]:
+        return [
+            {
+                "can_id": a & EFF_MASK,
+                "can_mask": EFF_MASK if a & EFF_FLAG else SFF_MASK,
+                "extended": bool(a & EFF_FLAG),
+            }
+            for a in sorted(self._addresses)
+        ]
+
+
+def _frame(message: "can.Message", mono_ns: int) -> Frame:
+    address = message.arbitration_id | (EFF_FLAG if message.is_extended_id else 0)
+    if message.is_error_frame:
+        address = message.arbitration_id & EFF_MASK | ERR_FLAG
+    return Frame(address, bytes(message.data), mono_ns)
+
+
+def _check_multicast(channel: str | int, options: Mapping[str, Any]) -> None:
+    if options.get("hop_limit", 0) != 0:
+        raise ConfigError("udp_multicast: hop_limit must be 0, or frames leave this machine; leave it out")
+    try:
+        group = ipaddress.ip_address(str(channel))
+    except ValueError:
+        group = None
+    if group is None or not group.is_multicast:
+        raise ConfigError(f"udp_multicast: channel {channel!r} must be a multicast address, such as 239.74.163.2")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

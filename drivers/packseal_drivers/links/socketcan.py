@@ -1,0 +1,102 @@
+"""Link to a kernel CAN interface: a raw socket that only the mapped ids pass. Never sends.
+
+The kernel filters (CAN_RAW_FILTER), stamps and counts drops; https://docs.kernel.org/networking/can.html
+"""
+
+import socket
+import struct
+from collections.abc import Collection
+from errno import ENETDOWN, ENODEV
+
+from packseal.core.errors import LinkError
+from packseal.core.sample import Frame, Instant
+from packseal_drivers.receiving import Receiver, ask_for_times
+
+RECEIVE_BUFFER_BYTES = 1 << 20  # 2 s of a full 1 Mbit/s bus at 800 B per frame in the kernel's count
+EFF_FLAG, RTR_FLAG, ERR_FLAG = 0x8000_0000, 0x4000_0000, 0x2000_0000  # linux/can.h
+EFF_MASK, SFF_MASK = 0x1FFF_FFFF, 0x7FF
+CAN_RAW_ERR_FILTER = 2  # linux/can/raw.h; Python has no name for it everywhere
+ALL_ERRORS = 0x1FFF_FFFF  # CAN_ERR_MASK, linux/can.h
+MAX_FILTERS = 512  # CAN_RAW_FILTER_MAX, linux/can/raw.h
+HEADER = struct.Struct("=IB3x")
+CLASSIC_BYTES, FD_BYTES = 16, 72  # struct can_frame, struct canfd_frame
+
+
+class SocketCanLink:
+    """One kernel interface, opened anew after every failure. `dropped` counts frames the kernel had no room for."""
+
+    def __init__(self, channel: str, addresses: Collection[int]) -> None:
+        self._channel = channel
+        self._addresses = addresses
+        self._socket: socket.socket | None = None
+        self._receiver: Receiver | None = None
+        self._dropped_before = 0
+        self.dropped = 0
+
+    def open(self) -> None:
+        """Bind to the interface; raises LinkError."""
+        if not hasattr(socket, "AF_CAN"):
+            raise LinkError("this Python was built without SocketCAN: use the system's own Python")
+        try:
+            made = socket.socket(socket.AF_CAN, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.CAN_RAW)
+        except OSError as error:
+            raise LinkError(f"this kernel has no SocketCAN ({error.strerror}): load the module can_raw") from error
+        try:
+            self._set_up(made)
+            made.bind((self._channel,))
+        except OSError as error:
+            made.close()
+            raise LinkError(f"CAN interface {self._channel}: {error.strerror}; is it there and up?") from error
+        self.attach(made)
+
+    def attach(self, source: socket.socket) -> None:
+        """Read from `source`, a non-blocking socket of can_frame and canfd_frame datagrams, from now on."""
+        try:
+            ask_for_times(source)
+        except OSError as error:
+            raise LinkError(f"CAN interface {self._channel}: {error.strerror}") from error
+        self._socket, self._receiver = source, Receiver(source)
+        self._dropped_before = self.dropped
+
+    def _set_up(self, made: socket.socket) -> None:
+        made.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
+        made.setsockopt(socket.SOL_CAN_RAW, CAN_RAW_ERR_FILTER, ALL_ERRORS)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        if len(self._addresses) <= MAX_FILTERS:
+            made.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, self._filters())
+
+    def _filters(self) -> bytes:
+        # A data frame of exactly this id and kind: the flags are part of what is compared.
+        pairs = ((a, EFF_FLAG | RTR_FLAG | (EFF_MASK if a & EFF_FLAG else SFF_MASK)) for a in sorted(self._addresses))
+        return b"".join(struct.pack("=II", address, mask) for address, mask in pairs)
+
+    def drain(self, now: Instant) -> list[Frame]:
+        """Return what has come, in the order of its coming; raises LinkError when the interface is gone.
+
+        The kernel's wall time becomes monotonic time by `now`, never later than it: a clock that is stepped between
+        the two costs accuracy of a few milliseconds, not order.
+        """
+        if self._receiver is None:
+            raise LinkError(f"CAN interface {self._channel} is not open")
+        shift_ns, now_ns, unpack = now.mono_ns - now.wall_ns, now.mono_ns, HEADER.unpack_from
+        frames: list[Frame] = []
+        latest_ns = 0
+        try:
+            for data, real_ns, dropped in self._receiver.receive():
+                if len(data) not in (CLASSIC_BYTES, FD_BYTES):
+                    continue
+                address, length = unpack(data)
+                mono_ns = real_ns + shift_ns if real_ns else now_ns
+                latest_ns = max(latest_ns, min(mono_ns, now_ns), 0)
+                frames.append(Frame(address, data[8 : 8 + length], latest_ns))
+                self.dropped = self._dropped_before + dropped
+        except OSError as error:
+            what = "is down" if error.errno == ENETDOWN else "is gone" if error.errno == ENODEV else error.strerror
+            raise LinkError(f"CAN interface {self._channel} {what}") from error
+        return frames
+
+    def close(self) -> None:
+        """Close the socket; may be called twice."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._receiver = None

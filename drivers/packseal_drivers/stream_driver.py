@@ -1,0 +1,84 @@
+"""Driver over a replay: the recording's clock is the only one, so silence is not judged; a gap is seen by its times."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from packseal.core.errors import LinkError
+from packseal.core.quantities import Quantity
+from packseal.core.sample import Clock, EventCode, Instant, LinkCounts, LinkState, Notice, Sample
+from packseal_drivers.decoding import Decoders
+from packseal_drivers.flaws import FlawWatch
+from packseal_drivers.framing.recorded import Recorded
+from packseal_drivers.links.stream import StreamLink
+from packseal_drivers.sampler import Sampler
+
+RETRY_S = 0.2
+FAR_NS = 1 << 62
+
+
+class RecordingClock:
+    """The recording's own clock: the instant of its newest frame, and before the first one the machine's."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.at: Instant | None = None
+
+    def now(self) -> Instant:
+        """Return the recording's present."""
+        return self.at or self._clock.now()
+
+
+class StreamDriver:
+    """Samples of a battery whose frames are replayed. A `Driver`."""
+
+    def __init__(self, name: str, link: StreamLink, decoders: Decoders, period_s: float, clock: Clock) -> None:
+        self.name = name
+        self.delivers: frozenset[Quantity] = frozenset(c.quantity for c in decoders.channels)
+        self.period_s = period_s
+        self.counts = LinkCounts()
+        self.clock = RecordingClock(clock)
+        self._link = link
+        self._sampler = Sampler(decoders, period_s, self.counts)
+        self._watch = FlawWatch()
+
+    async def batches(self) -> AsyncGenerator[Sequence[Sample | Notice], None]:
+        """Yield samples and notices until the recording has ended; connects again when it is cut off."""
+        try:
+            while not self._link.ended:
+                try:
+                    await self._link.open()
+                    while frames := await self._link.read():
+                        batch = self._take(frames)
+                        if batch:
+                            yield batch
+                except LinkError as error:
+                    lost = self._lost(str(error))
+                    if lost:
+                        yield lost
+                    await asyncio.sleep(RETRY_S)
+            rest = self._sampler.finish(FAR_NS, self._stamp)
+            if rest:
+                yield rest
+        finally:
+            self._link.close()
+
+    def _take(self, frames: list[Recorded]) -> list[Sample | Notice]:
+        self.counts.state = LinkState.HEALTHY
+        samples: list[Sample] = []
+        start = 0
+        for i in range(1, len(frames) + 1):
+            # Frames of one time share their clocks, so the sampler may stamp what it closes with the last ones.
+            if i == len(frames) or frames[i].at.mono_ns != frames[start].at.mono_ns:
+                samples += self._sampler.feed([r.frame for r in frames[start:i]], self._stamp)
+                self.clock.at = frames[start].at
+                start = i
+        return [*samples, *self._watch.feed(samples)]
+
+    def _stamp(self, mono_ns: int) -> Instant:
+        at = self.clock.at or self.clock.now()
+        return Instant(mono_ns, at.wall_ns + mono_ns - at.mono_ns, at.quality) if mono_ns < FAR_NS else at
+
+    def _lost(self, why: str) -> list[Sample | Notice]:
+        connected = self.counts.state is LinkState.HEALTHY
+        self.counts.state = LinkState.LOST if connected or self.counts.frames else LinkState.CONNECTING
+        return [Notice(EventCode.LINK_LOST, self.clock.now(), {"reason": why[:200]})] if connected else []
