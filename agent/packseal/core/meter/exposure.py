@@ -15,6 +15,8 @@ from packseal.core.sample import Sample
 
 IDLE_C_RATE = 1 / 50
 SECONDS_PER_MINUTE = 60.0
+EPSILON_C = 1e-6
+"""Far below any sensor's resolution: a decoder's 301 * 0.1 is a little above 30.1, and is not beyond a limit of 30.1."""
 CURRENT = Channel(Quantity.PACK_CURRENT_A)
 HOT_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MAX_C})
 COLD_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MIN_C})
@@ -65,8 +67,8 @@ class Exposure:
         seconds = state.observed.step(sample.at.mono_ns, usable=usable, limit_ns=self._limit_ns)
         if not usable:
             return
-        above = self._high is not None and max(hot) > self._high
-        below = self._low is not None and min(cold) < self._low
+        above = self._high is not None and max(hot) - self._high > EPSILON_C
+        below = self._low is not None and self._low - min(cold) > EPSILON_C
         self._count(seconds, [above, below, above and state.charging, below and state.charging])
         state.last_wall_ms = sample.at.wall_ns // 1_000_000
 
