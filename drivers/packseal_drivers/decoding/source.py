@@ -145,8 +145,9 @@ def _float_field(field: Field) -> list[str]:
     low, high = limits(field.line)
     tests = [f"{low!r} <= x <= {high!r}"] + ([f"r{field.slot} not in {field.sentinels}"] if field.sentinels else [])
     why = f"({int(Flaw.OUT_OF_RANGE)} if x == x else {int(Flaw.NOT_A_NUMBER)})"
+    unpacked = f"F{length}(r{field.slot}.to_bytes({length // 8}, 'little'))[0]"
     return [
-        f" x = {_value(f'F{length}(r{field.slot}.to_bytes({length // 8}, 'little'))[0]', field)}",
+        f" x = {_value(unpacked, field)}",
         f" if {' and '.join(tests)}: {_store(field, 'x')}",
         f" else: {_store(field, _flawed(field, why))}",
     ]
