@@ -92,7 +92,7 @@ def _end_with(parent: int) -> Callable[[], None]:
     """Return what makes the kernel end the new process when the demo is killed (prctl(2))."""
 
     def arrange() -> None:
-        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the kernel knew
             os._exit(1)
 

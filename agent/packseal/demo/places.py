@@ -22,7 +22,7 @@ GATEWAY, BATTERY, SINK = "urn:packseal:gateway:demo", "urn:packseal:battery:demo
 USUAL_PORT = 8080
 DRAIN_S = 60.0
 
-Scalar = str | int | float
+Scalar = str | int | float | Mapping[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,4 +192,6 @@ def _write(path: Path, tables: Mapping[str, Mapping[str, Scalar]]) -> None:
 
 def _toml(value: Scalar) -> str:
     # A JSON string is a TOML basic string (toml.io/en/v1.0.0#string), and repr of a finite float is a TOML float.
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml(part)}' for key, part in value.items())} }}"
     return json.dumps(value) if isinstance(value, str) else repr(value)

@@ -73,7 +73,7 @@ def _perform(stage: Stage, stop: Stop, began_s: float) -> Outcome:
         except PacksealError as error:
             complaints.append(str(error))
             glance, why = _last(stage.glance(), shown.latest or glance), "failure"
-            stage.children["agent"].end(DRAIN_S)
+            stage.children["agent"].end()
     return _take_stock(stage, Outcome(time.monotonic() - began_s, why, glance, complaints=complaints))
 
 
