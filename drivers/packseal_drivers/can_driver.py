@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from itertools import dropwhile
 from typing import Protocol
 
 from packseal.core.errors import LinkError
@@ -47,6 +48,7 @@ class CanDriver:
         self.clock = clock
         self.counts = LinkCounts()
         self._link = link
+        self._table = decoders.table
         self._sampler = Sampler(decoders, period_s, self.counts)
         self._health = Health(self.counts, silent_after_s)
         self._watch = FlawWatch()
@@ -85,9 +87,12 @@ class CanDriver:
         samples = self._sampler.feed(data, self._stamp) if data else []
         samples += self._sampler.finish(now.mono_ns, self._stamp)
         known = counts.frames - counts.unknown > known_before
+        if errors:  # what came before the last of them says nothing about how the bus is now
+            after = dropwhile(lambda f: f is not errors[-1], frames)
+            known = any(f.address in self._table for f in after)
         notices = [*self._health.errors(errors, now), *self._health.heard(now, known=known)]
         notices += self._health.drops(self._link.dropped, now)
-        return [*samples, *self._watch.feed(samples), *notices]
+        return [*self._watch.feed(samples), *notices]
 
     def _stamp(self, mono_ns: int) -> Instant:
         now = self.clock.now()

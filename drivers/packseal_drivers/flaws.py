@@ -10,18 +10,19 @@ AGAIN_NS = 3600 * NS_PER_S
 
 
 class FlawWatch:
-    """Samples in, notices out. Time is the samples' own."""
+    """Samples in, samples and notices out. Time is the samples' own."""
 
     def __init__(self) -> None:
         self._told_ns: dict[tuple[Quantity, Flaw], int] = {}
 
-    def feed(self, samples: Iterable[Sample]) -> list[Notice]:
-        """Return a notice for each quantity and flaw that was not told within the last hour."""
-        notices: list[Notice] = []
+    def feed(self, samples: Iterable[Sample]) -> list[Sample | Notice]:
+        """Return the samples, each followed by a notice for a quantity and flaw not told within the last hour."""
+        said: list[Sample | Notice] = []
         for sample in samples:
+            said.append(sample)
             if sample.flaws:
-                notices += self._tell(sample)
-        return notices
+                said += self._tell(sample)
+        return said
 
     def _tell(self, sample: Sample) -> list[Notice]:
         now_ns = sample.at.mono_ns

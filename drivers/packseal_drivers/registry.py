@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+from packseal.core.errors import ConfigError
 from packseal.core.sample import Clock
 from packseal_drivers.can_driver import CanDriver, CanLink
 from packseal_drivers.decoding import compile_decoders
 from packseal_drivers.driver import Driver
-from packseal_drivers.profile import ProfileFile
+from packseal_drivers.profile import ProfileFile, check_period
 from packseal_drivers.settings import LinkSettings, PythonCan, SocketCan
+
+ENTRY_POINTS = "packseal.drivers"
+"""The entry-point group under which other packages will offer drivers."""
 
 
 def open_driver(
@@ -33,7 +37,7 @@ def open_driver(
         ConfigError: profile and DBC do not fit, or the settings cannot be used.
     """
     sampling = profile.profile.sampling
-    period = sampling.period_s if period_s is None else period_s
+    period = sampling.period_s if period_s is None else _checked(period_s)
     decoders = compile_decoders(profile, cache)
     name = profile.profile.name
     link: CanLink
@@ -45,10 +49,18 @@ def open_driver(
         from packseal_drivers.links.pythoncan import PythonCanLink  # noqa: PLC0415
 
         options = settings.options | ({} if settings.bitrate is None else {"bitrate": settings.bitrate})
-        link = PythonCanLink(settings.interface, settings.channel, options, decoders.table)
+        link = PythonCanLink(settings.interface, settings.channel, options)
     else:
         from packseal_drivers.links.stream import StreamLink  # noqa: PLC0415
         from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415
 
         return StreamDriver(name, StreamLink(directory / settings.path), decoders, period, clock)
     return CanDriver(name, link, decoders, period, sampling.silent_after_s, clock)
+
+
+def _checked(period_s: float) -> float:
+    try:
+        check_period(period_s)
+    except ValueError as error:
+        raise ConfigError(f"battery: {error}") from error
+    return period_s

@@ -17,7 +17,10 @@ FAR_NS = 1 << 62
 
 
 class RecordingClock:
-    """The recording's own clock: the instant of its newest frame, and before the first one the machine's."""
+    """The recording's own clock: the instant of its newest frame; before the first one 0, with the machine's wall time.
+
+    0 because a recording may begin anywhere, and a monotonic clock never steps back.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,7 +28,7 @@ class RecordingClock:
 
     def now(self) -> Instant:
         """Return the recording's present."""
-        return self.at or self._clock.now()
+        return self.at or self._clock.now()._replace(mono_ns=0)
 
 
 class StreamDriver:
@@ -52,18 +55,21 @@ class StreamDriver:
                         if batch:
                             yield batch
                 except LinkError as error:
+                    self._link.close()
                     lost = self._lost(str(error))
                     if lost:
                         yield lost
                     await asyncio.sleep(RETRY_S)
-            rest = self._sampler.finish(FAR_NS, self._stamp)
+            rest = self._watch.feed(self._sampler.finish(FAR_NS, self._stamp))
             if rest:
                 yield rest
         finally:
             self._link.close()
 
     def _take(self, frames: list[Recorded]) -> list[Sample | Notice]:
-        self.counts.state = LinkState.HEALTHY
+        if self.clock.at is not None and frames[0].at.mono_ns < self.clock.at.mono_ns:
+            raise LinkError("the recording begins again before its end: restart the agent to replay another one")
+        notices = self._back()
         samples: list[Sample] = []
         start = 0
         for i in range(1, len(frames) + 1):
@@ -72,7 +78,7 @@ class StreamDriver:
                 samples += self._sampler.feed([r.frame for r in frames[start:i]], self._stamp)
                 self.clock.at = frames[start].at
                 start = i
-        return [*samples, *self._watch.feed(samples)]
+        return [*notices, *self._watch.feed(samples)]
 
     def _stamp(self, mono_ns: int) -> Instant:
         at = self.clock.at or self.clock.now()
@@ -82,3 +88,9 @@ class StreamDriver:
         connected = self.counts.state is LinkState.HEALTHY
         self.counts.state = LinkState.LOST if connected or self.counts.frames else LinkState.CONNECTING
         return [Notice(EventCode.LINK_LOST, self.clock.now(), {"reason": why[:200]})] if connected else []
+
+    def _back(self) -> list[Notice]:
+        before, self.counts.state = self.counts.state, LinkState.HEALTHY
+        if before is not LinkState.LOST:
+            return []
+        return [Notice(EventCode.BUS_RECOVERED, self.clock.now(), {"after": EventCode.LINK_LOST.name.lower()})]

@@ -1,7 +1,7 @@
 """Link to any CAN interface that python-can knows. Never sends; listen-only where the interface can."""
 
 import ipaddress
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from packseal.core.errors import ConfigError, LinkError
@@ -11,9 +11,20 @@ if TYPE_CHECKING:
     import can
 
 EFF_FLAG, ERR_FLAG = 0x8000_0000, 0x2000_0000  # linux/can.h
-EFF_MASK, SFF_MASK = 0x1FFF_FFFF, 0x7FF
+EFF_MASK = 0x1FFF_FFFF
 MAX_FRAMES = 4096  # of one drain; more wait for the next
 MULTICAST = "udp_multicast"
+
+LISTEN_ONLY: Mapping[str, Mapping[str, Any]] = {
+    "pcan": {"state": "PASSIVE"},
+    "systec": {"state": "PASSIVE"},
+    "slcan": {"listen_only": True},
+    "vector": {"listen_only": True},
+    "nixnet": {"listen_only": True},
+    "kvaser": {"driver_mode": False},
+    "seeedstudio": {"operation_mode": "silent"},
+}
+"""How python-can 4.6 asks an adapter not even to acknowledge, by interface (its modules under can/interfaces)."""
 
 
 class PythonCanLink:
@@ -23,7 +34,8 @@ class PythonCanLink:
         interface: python-can's name of it.
         channel: as python-can wants it.
         options: passed on to python-can.
-        addresses: the ids that are wanted; the rest is filtered where the interface can.
+
+    There are no filters: they are mostly python-can's own, and would keep error frames from us, too.
 
     Raises:
         ConfigError: frames would leave this machine.
@@ -31,16 +43,13 @@ class PythonCanLink:
 
     dropped = 0
 
-    def __init__(
-        self, interface: str, channel: str | int, options: Mapping[str, Any], addresses: Collection[int]
-    ) -> None:
-        self._options = dict(options)
+    def __init__(self, interface: str, channel: str | int, options: Mapping[str, Any]) -> None:
+        self._options = dict(LISTEN_ONLY.get(interface, {})) | dict(options)
         if interface == MULTICAST:
             _check_multicast(channel, self._options)
             self._options["hop_limit"] = 0  # ip(7): the frames never leave this machine
         self._interface = interface
         self._channel = channel
-        self._addresses = addresses
         self._bus: can.BusABC | None = None
 
     def open(self) -> None:
@@ -48,9 +57,7 @@ class PythonCanLink:
         import can  # noqa: PLC0415 - 4 MB that a kernel interface does without
 
         try:
-            self._bus = can.Bus(
-                interface=self._interface, channel=self._channel, can_filters=self._filters(), **self._options
-            )
+            self._bus = can.Bus(interface=self._interface, channel=self._channel, **self._resolved())
         except (can.CanError, OSError, ValueError, TypeError, ImportError, NotImplementedError) as error:
             raise LinkError(
                 f"python-can cannot open {self._interface} {self._channel}: {_first_line(error)}"
@@ -78,15 +85,11 @@ class PythonCanLink:
             self._bus.shutdown()
         self._bus = None
 
-    def _filters(self) -> list[dict[str, int | bool]]:
-        return [
-            {
-                "can_id": a & EFF_MASK,
-                "can_mask": EFF_MASK if a & EFF_FLAG else SFF_MASK,
-                "extended": bool(a & EFF_FLAG),
-            }
-            for a in sorted(self._addresses)
-        ]
+    def _resolved(self) -> dict[str, Any]:
+        import can  # noqa: PLC0415
+
+        state = self._options.get("state")
+        return self._options | ({"state": can.BusState[state]} if isinstance(state, str) else {})
 
 
 def _frame(message: "can.Message", mono_ns: int) -> Frame:
