@@ -18,8 +18,9 @@ EFF_MASK, SFF_MASK = 0x1FFF_FFFF, 0x7FF
 CAN_RAW_ERR_FILTER = 2  # linux/can/raw.h; Python has no name for it everywhere
 ALL_ERRORS = 0x1FFF_FFFF  # CAN_ERR_MASK, linux/can.h
 MAX_FILTERS = 512  # CAN_RAW_FILTER_MAX, linux/can/raw.h
-HEADER = struct.Struct("=IB3x")
-CLASSIC_BYTES, FD_BYTES = 16, 72  # struct can_frame, struct canfd_frame
+FRAME = struct.Struct("=IB3x64s")
+SIZES = (16, 72)  # of struct can_frame and struct canfd_frame
+HEAD_BYTES = 8
 
 
 class SocketCanLink:
@@ -55,7 +56,7 @@ class SocketCanLink:
             ask_for_times(source)
         except OSError as error:
             raise LinkError(f"CAN interface {self._channel}: {error.strerror}") from error
-        self._socket, self._receiver = source, Receiver(source)
+        self._socket, self._receiver = source, Receiver(source, FRAME)
         self._dropped_before = self.dropped
 
     def _set_up(self, made: socket.socket) -> None:
@@ -78,21 +79,22 @@ class SocketCanLink:
         """
         if self._receiver is None:
             raise LinkError(f"CAN interface {self._channel} is not open")
-        shift_ns, now_ns, unpack = now.mono_ns - now.wall_ns, now.mono_ns, HEADER.unpack_from
-        frames: list[Frame] = []
-        latest_ns = 0
+        shift_ns, now_ns = now.mono_ns - now.wall_ns, now.mono_ns
         try:
-            for data, real_ns, dropped in self._receiver.receive():
-                if len(data) not in (CLASSIC_BYTES, FD_BYTES):
-                    continue
-                address, length = unpack(data)
-                mono_ns = real_ns + shift_ns if real_ns else now_ns
-                latest_ns = max(latest_ns, min(mono_ns, now_ns), 0)
-                frames.append(Frame(address, data[8 : 8 + length], latest_ns))
-                self.dropped = self._dropped_before + dropped
+            received = self._receiver.receive()
         except OSError as error:
             what = "is down" if error.errno == ENETDOWN else "is gone" if error.errno == ENODEV else error.strerror
             raise LinkError(f"CAN interface {self._channel} {what}") from error
+        frames: list[Frame] = []
+        latest_ns = 0
+        for (address, length, data), size, real_ns in received:
+            if size not in SIZES or length > size - HEAD_BYTES:
+                continue
+            mono_ns = real_ns + shift_ns if real_ns else now_ns
+            if mono_ns > latest_ns:
+                latest_ns = min(mono_ns, now_ns)
+            frames.append(Frame(address, data[:length], latest_ns))
+        self.dropped = self._dropped_before + self._receiver.dropped
         return frames
 
     def close(self) -> None:
