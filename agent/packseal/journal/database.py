@@ -40,6 +40,7 @@ _SETTINGS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cell_size_check = ON",
+    "PRAGMA cache_size = -256",  # KiB: a log is read once and in order, so SQLite's 2 MB would only fill up
     f"PRAGMA journal_size_limit = {WAL_KEEP_BYTES}",
 )
 

@@ -1,7 +1,6 @@
 """Status: what the running agent says of itself, as JSON over a Unix socket that only its owner may open."""
 
 import asyncio
-import json
 import os
 import resource
 import time
@@ -10,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
 
 from packseal import __version__
 from packseal.core.errors import StorageError
@@ -60,7 +61,7 @@ class StatusServer:
 
     async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            writer.write(json.dumps(self._describe()).encode() + b"\n")
+            writer.write(msgspec.json.encode(self._describe()) + b"\n")
             await writer.drain()
         except ConnectionError:
             pass  # whoever asked is gone
