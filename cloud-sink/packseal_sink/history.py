@@ -1,13 +1,29 @@
-"""A field over time, thinned in SQL so that the lowest and the highest value of every stretch stay."""
+"""A field over time, thinned so that the lowest and the highest value of every stretch stay.
+
+Stored records never change, so a stretch that is over is looked at once and then remembered.
+"""
 
 import sqlite3
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 DEFAULT_POINTS, MAX_POINTS = 500, 5000
+SERIES_KEPT = 512
+"""Thinned series remembered: 30 batteries with 17 fields, each of some ten kilobytes."""
 
 _ROWS = "FROM reading WHERE log = :log AND field = :field AND sequence BETWEEN :low AND :high AND value IS NOT NULL"
+_NEWEST = "SELECT sequence, wall_ms FROM reading WHERE log = :log AND field = :field ORDER BY sequence DESC LIMIT 1"
+_OLDER = (
+    "SELECT sequence FROM reading WHERE log = :log AND field = :field AND wall_ms < :since"
+    " ORDER BY sequence DESC LIMIT 1"
+)
 # With one min() or max(), SQLite takes the other columns from its row (https://sqlite.org/lang_select.html §2.5)
-_EXTREME = f"SELECT sequence, wall_ms, {{}}(value) {_ROWS} GROUP BY (sequence - :low) / :width"
+_EXTREME = f"SELECT sequence, wall_ms, {{}}(value) {_ROWS} GROUP BY sequence / :width"
+_COUNT = f"SELECT count(*) {_ROWS}"
+_ALL = f"SELECT sequence, wall_ms, value {_ROWS} ORDER BY sequence"
+_END = f"SELECT sequence, wall_ms, value {_ROWS} ORDER BY sequence {{}} LIMIT 1"
 
 Row = tuple[int, int, float]
 """Sequence number, wall time in ms, value."""
@@ -21,53 +37,88 @@ class Series:
     stored: int
 
 
-def read_series(
-    connection: sqlite3.Connection, log: int, field: int, *, limit: int, span_ms: int | None = None
-) -> Series:
-    """Return a field's values, at most about `limit`.
+@dataclass(slots=True)
+class _Over:
+    """The extremes and the number of all values below sequence `end`."""
 
-    Args:
-        connection: the sink's database.
-        log: the log's row.
-        field: the field's code.
-        limit: how many values at most, two of which are the first and the last.
-        span_ms: only from the newest back to the first that is older than this; None for all.
-    """
-    place: dict[str, int] = {"log": log, "field": field, "low": 0, "high": _newest(connection, log, field)}
-    if span_ms is not None:
-        place["low"] = _start(connection, place, span_ms)
-    stored = int(connection.execute(f"SELECT count(*) {_ROWS}", place).fetchone()[0])
-    if stored <= limit:
-        rows = connection.execute(f"SELECT sequence, wall_ms, value {_ROWS} ORDER BY sequence", place)
-        return Series(rows.fetchall(), stored)
-    ends = [
-        connection.execute(f"SELECT sequence, wall_ms, value {_ROWS} ORDER BY sequence {way} LIMIT 1", place).fetchone()
-        for way in ("ASC", "DESC")
-    ]
-    stretches = max(1, (limit - 2) // 2)
-    place["low"] = ends[0][0]
-    place["width"] = -(-(ends[1][0] - ends[0][0] + 1) // stretches)
-    found: dict[int, Row] = {row[0]: row for row in ends}
-    for extreme in ("min", "max"):
-        found.update((row[0], row) for row in connection.execute(_EXTREME.format(extreme), place))
-    return Series([found[sequence] for sequence in sorted(found)], stored)
+    end: int = 0
+    rows: dict[int, Row] = field(default_factory=dict)
+    stored: int = 0
 
 
-def _newest(connection: sqlite3.Connection, log: int, field: int) -> int:
-    row = connection.execute("SELECT max(sequence) FROM reading WHERE log = ? AND field = ?", (log, field)).fetchone()
-    return -1 if row[0] is None else int(row[0])
+class Histories:
+    """Reads series, and remembers the stretches of whole ones that are over."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over: OrderedDict[tuple[int, int, int], _Over] = OrderedDict()
+
+    def read(
+        self, connection: sqlite3.Connection, log: int, code: int, *, limit: int, span_ms: int | None = None
+    ) -> Series:
+        """Return a field's values, at most `limit`.
+
+        Args:
+            connection: the sink's database.
+            log: the log's row.
+            code: the field's code.
+            limit: how many values at most, the first and the last among them.
+            span_ms: only from the newest back to the first that is older than this; None for all.
+        """
+        place = {"log": log, "field": code, "low": 0, "high": -1}
+        newest = connection.execute(_NEWEST, place).fetchone()
+        if newest is None:
+            return Series([], 0)
+        place["high"] = newest[0]
+        if span_ms is not None:
+            # Walks from the newest backwards, so its work is that of the span and not of the whole log.
+            older = connection.execute(_OLDER, {**place, "since": newest[1] - span_ms}).fetchone()
+            place["low"] = 0 if older is None else older[0] + 1
+        return self._thinned(connection, place, limit, keep=span_ms is None)
+
+    def _thinned(self, connection: sqlite3.Connection, place: dict[str, int], limit: int, *, keep: bool) -> Series:
+        width = _width(place["high"] - place["low"] + 1, limit)
+        with self._lock:
+            over = self._recall((place["log"], place["field"], width)) if keep else _Over()
+            rest = {**place, "low": max(place["low"], over.end), "width": width}
+            stored = over.stored + connection.execute(_COUNT, rest).fetchone()[0]
+            if stored <= limit:
+                return Series(connection.execute(_ALL, place).fetchall(), stored)
+            if keep:
+                _advance(connection, over, rest)
+            found = over.rows | _extremes(connection, {**rest, "low": max(rest["low"], over.end)})
+        ends = (connection.execute(_END.format(way), place).fetchone() for way in ("ASC", "DESC"))
+        found |= _by_sequence(ends)
+        return Series([found[sequence] for sequence in sorted(found)], stored)
+
+    def _recall(self, key: tuple[int, int, int]) -> _Over:
+        over = self._over.setdefault(key, _Over())
+        self._over.move_to_end(key)
+        if len(self._over) > SERIES_KEPT:
+            self._over.popitem(last=False)
+        return over
 
 
-def _start(connection: sqlite3.Connection, place: dict[str, int], span_ms: int) -> int:
-    # Walks from the newest backwards, so its work is that of the span and not of the whole log.
-    newest = connection.execute(
-        "SELECT wall_ms FROM reading WHERE log = :log AND field = :field AND sequence = :high", place
-    ).fetchone()
-    if newest is None:
-        return 0
-    older = connection.execute(
-        "SELECT sequence FROM reading WHERE log = :log AND field = :field AND wall_ms < :since"
-        " ORDER BY sequence DESC LIMIT 1",
-        {**place, "since": newest[0] - span_ms},
-    ).fetchone()
-    return 0 if older is None else int(older[0]) + 1
+def _width(sequences: int, limit: int) -> int:
+    """Return a power of two, so that stretches stay the same ones while the log grows, that leaves at most `limit`."""
+    stretches = max(1, (limit - 2) // 2 - 1)  # less the two ends, and one for a stretch that begins before the first
+    return 1 << max(0, (-(-sequences // stretches) - 1).bit_length())
+
+
+def _advance(connection: sqlite3.Connection, over: _Over, rest: dict[str, int]) -> None:
+    """Take into `over` the stretches that no record can join any more."""
+    end = (rest["high"] + 1) // rest["width"] * rest["width"]
+    if end > over.end:
+        done = {**rest, "low": over.end, "high": end - 1}
+        over.rows |= _extremes(connection, done)
+        over.stored += connection.execute(_COUNT, done).fetchone()[0]
+        over.end = end
+
+
+def _extremes(connection: sqlite3.Connection, place: dict[str, int]) -> dict[int, Row]:
+    lowest, highest = (connection.execute(_EXTREME.format(f), place) for f in ("min", "max"))
+    return _by_sequence(lowest) | _by_sequence(highest)
+
+
+def _by_sequence(rows: Iterable[Row]) -> dict[int, Row]:
+    return {row[0]: row for row in rows}

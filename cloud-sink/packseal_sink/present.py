@@ -80,7 +80,7 @@ def _facts(attributes: Attributes) -> Mapping[str, int | str]:
 
 
 def _verification(entry: Record, log: Log, trouble: str) -> Verification:
-    good = f"signature holds, chain unbroken from record 0 to {log.verified_up_to}"
+    good = f"the signature holds, chain unbroken from record 0 to {log.verified_up_to}"
     return Verification(
         state="damaged" if trouble else "verified",
         text=trouble or good,

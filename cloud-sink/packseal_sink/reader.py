@@ -9,7 +9,7 @@ from packseal.core.errors import InputError
 from packseal.core.passport import Field
 from packseal_sink import queries
 from packseal_sink.database import Database
-from packseal_sink.history import read_series
+from packseal_sink.history import Histories
 from packseal_sink.present import notable_view, snapshot_view, verify_again
 from packseal_sink.store import NOBODY, Gateway, read_gateways, record_row
 from packseal_sink.views import (
@@ -43,6 +43,7 @@ class Reader:
     def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._now_ms = now_ms
+        self._histories = Histories()
 
     def version(self) -> int:
         """Return a number that changes whenever another connection has changed the database."""
@@ -76,7 +77,7 @@ class Reader:
         """Return a field over time; raises InputError when there is no such battery."""
         with self._database.reading() as connection:
             log, battery = _find(connection, subject)
-            series = read_series(connection, log, field.code, limit=limit, span_ms=span_ms)
+            series = self._histories.read(connection, log, field.code, limit=limit, span_ms=span_ms)
         return History(
             battery=subject,
             log_id=battery.newest.log_id,

@@ -9,12 +9,12 @@ from itertools import pairwise
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 50, 10, 10, 24
-Y_TICKS, X_TICKS = 4, 4
+Y_TICKS, X_TICKS = 4, 5
 BREAK = 5
 """A line is broken where the next value is this many times later than is usual."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TIME_STEPS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+_TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _DAY_S = 86400
 _TIME_FORMS = ((_DAY_S, "%b %d"), (_DAY_S // 4, "%d, %H:%M"), (60, "%H:%M"), (0, "%H:%M:%S"))
 """From which step in seconds a tick is labelled how."""
@@ -92,7 +92,7 @@ def line_chart(points: Sequence[Point], gaps: Iterable[tuple[int, int]] = ()) ->
 def bar_plot(values: Sequence[float], unit: str, decimals: int) -> Bars:
     """Return a bar for each value. The axis begins below the lowest, so that differences can be seen."""
     low, high, step = _y_range(min(values), max(values))
-    low -= step
+    low = max(0.0, low - step)
 
     def y(value: float) -> float:
         return round(HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
@@ -128,7 +128,7 @@ def _y_range(low: float, high: float) -> tuple[float, float, float]:
     """Return bounds on whole steps of 1, 2 or 5 times a power of ten, and the step."""
     if high - low <= abs(high) * 1e-9:
         margin = abs(high) * 0.01 or 1.0
-        low, high = low - margin, high + margin
+        low, high = (low if low == 0 else low - margin), high + margin
     raw = (high - low) / Y_TICKS
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)

@@ -1,0 +1,109 @@
+"""A sink that is killed in the middle of batches, and one whose disk is full: what was receipted is there."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+from tests.cloud_sink.conftest import pem_of
+from tests.cloud_sink.pack import BATTERY, GATEWAY, LOG_ID, Pack
+from tests.cloud_sink.running import SinkProcess
+
+from packseal.core import exchange
+from packseal.core.exchange import LogEnd, Refusal
+from packseal.keys.file import FileSigner
+
+KILLS = 6
+BATCH = 7
+
+
+@pytest.fixture(scope="module")
+def long_log(gateway_key: FileSigner) -> list[bytes]:
+    pack = Pack(gateway_key, window_s=5)
+    return pack.begin() + pack.drive(4000)
+
+
+def position(running: SinkProcess) -> int:
+    """Return the first record that the sink does not hold, as it tells a gateway."""
+    request = exchange.encode_position([LogEnd(LOG_ID, 1 << 30, bytes(32))])
+    response, body = running.request("POST", "/v1/exchange", request, content_type="application/cbor")
+    assert response.status == 200
+    receipts = running.receipts(exchange.decode_reply(body))
+    return receipts[0].sequence + 1 if receipts else 0
+
+
+def test_whatever_was_receipted_survives_sigkill_in_mid_batch(running: SinkProcess, long_log: list[bytes]) -> None:
+    receipted = 0
+    for kill in range(KILLS):
+        running.start()
+        standing = position(running)
+        assert standing >= receipted
+        killer = threading.Timer(0.05 + 0.04 * kill, running.kill)
+        killer.start()
+        try:
+            for start in range(standing, len(long_log), BATCH):
+                reply = running.send(long_log[start : start + BATCH])
+                assert reply.refused == ()
+                receipted = running.receipts(reply)[0].sequence + 1
+        except (OSError, HTTPException):
+            pass  # killed
+        killer.join()
+    running.start()
+    assert 0 < receipted <= position(running)
+    assert running.send(long_log[position(running) :]).refused == ()
+    assert position(running) == len(long_log)
+    (battery,) = running.json("/batteries")
+    assert battery["logs"][0]["records"] == running.json("/status")["tallies"]["verified"] == len(long_log)
+    assert running.json(f"/batteries/{BATTERY}/snapshot")["verification"]["state"] == "verified"
+
+
+def test_sigterm_ends_it_in_good_order(running: SinkProcess, records: list[bytes]) -> None:
+    running.start()
+    running.send(records)
+    assert running.stop() == 0
+    running.start()
+    assert position(running) == len(records)
+    assert running.stop() == 0
+    assert all("Traceback" not in line for line in running.said)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a disk of its own needs root: run the tests as root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"this machine does not let root mount: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_answers_busy_says_so_and_takes_up_again(
+    small_disk: Path, gateway_key: FileSigner, long_log: list[bytes]
+) -> None:
+    running = SinkProcess(small_disk / "sink")
+    running.enrol(pem_of(gateway_key), GATEWAY)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(300_000))
+    running.start()
+    try:
+        sent = 0
+        while not (reply := running.send(long_log[sent : sent + 20])).refused:
+            sent += 20
+        assert [r.code for r in reply.refused] == [Refusal.BUSY]
+        assert "disk is full" in reply.refused[0].text
+        assert position(running) == sent > 0
+        assert "disk is full" in running.get("/")
+        assert running.json("/status")["busy"] >= 1
+        ballast.unlink()
+        assert running.send(long_log[sent : sent + 20]).refused == ()
+        assert "disk is full" not in running.get("/")
+        assert position(running) == sent + 20
+    finally:
+        running.kill()
