@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.vectors import make, spoil
+from tests.vectors import make, page, spoil
 
 from packseal.core.bodies import Kind
 
@@ -23,14 +23,14 @@ ABOUT = {
     "integers.json": "Integers and their one encoding.",
     "refused.json": (
         "What must be refused. `stage` says where at the latest: `parse` without a key, `signature` with the key "
-        "named, `columns` when telemetry is unfolded, `chain` when `records` are read as a log from its start. "
-        "`error` is FormatError (not in the one canonical form) or VerifyError (signature, hash or order does not hold)."
+        "named, `columns` when telemetry is unfolded, `chain` when `records` are read as a log from its start. Errors: "
+        "FormatError (not in the one canonical form), VerifyError (signature, hash or order does not hold)."
     ),
 }
 
 
-def contents() -> dict[str, str]:
-    """Every file's text by its name."""
+def contents() -> dict[Path, str]:
+    """Every file's text by its path; the page on the format as the last."""
     logs = {key: make.log(key) for key in make.KEYS}
     sound = [vector for key, log in logs.items() for vector in (*log, make.extreme(key))]
     raws = {key: [bytes.fromhex(v["record"]) for v in log] for key, log in logs.items()}
@@ -42,10 +42,12 @@ def contents() -> dict[str, str]:
         "integers.json": {"vectors": make.numbers()},
         "refused.json": {"vectors": [s.json() for s in spoiled]},
     }
-    return {
-        name: json.dumps({"about": ABOUT[name], **content}, indent=1, ensure_ascii=False) + "\n"
+    texts = {
+        FOLDER / name: json.dumps({"about": ABOUT[name], **content}, indent=1, ensure_ascii=False) + "\n"
         for name, content in data.items()
     }
+    example = next(bytes.fromhex(v["record"]) for v in logs["ed25519"] if v["name"] == page.EXAMPLE)
+    return {**texts, page.PAGE: page.filled(page.PAGE.read_text(), example)}
 
 
 def _strangers(log: list[dict[str, Any]]) -> tuple[bytes, bytes]:

@@ -20,11 +20,11 @@ MAX_ATTRIBUTES = 32
 class Kind(IntEnum):
     """What a record is."""
 
-    SNAPSHOT = 1
-    TELEMETRY = 2
-    EVENT = 3
-    GAP = 4
-    LIFECYCLE = 5
+    SNAPSHOT = 1  # all readings at one instant
+    TELEMETRY = 2  # one window of samples
+    EVENT = 3  # something happened to the battery or its wire
+    GAP = 4  # what the log does not hold, and why
+    LIFECYCLE = 5  # something happened to the agent, its clock or this log
 
 
 class GapCause(IntEnum):
@@ -39,13 +39,13 @@ class GapCause(IntEnum):
 class LifecycleCode(IntEnum):
     """What happened to the agent or its log."""
 
-    LOG_BEGUN = 1
-    AGENT_STARTED = 2
-    AGENT_STOPPED = 3
-    CLOCK_STEPPED = 4
-    CONFIGURATION = 5
-    METER_RESET = 6
-    SOURCE_ENDED = 7
+    LOG_BEGUN = 1  # the first record of a log
+    AGENT_STARTED = 2  # the log goes on after a stop
+    AGENT_STOPPED = 3  # stopped in good order; nothing of what was read is missing
+    CLOCK_STEPPED = 4  # the wall clock moved by `step_ms` against the monotonic one, or its quality changed
+    CONFIGURATION = 5  # the configuration changed
+    METER_RESET = 6  # the counters begin again from zero
+    SOURCE_ENDED = 7  # the recording that is replayed has ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,10 +73,10 @@ FIELD_BY_KEY: dict[str, Field] = {f.key: f for f in Field}
 class Originator(IntEnum):
     """Who a value comes from. Never mixed."""
 
-    BMS = 1
-    DERIVED = 2
-    DECLARED = 3
-    OPERATOR = 4
+    BMS = 1  # passed on from the battery management system
+    DERIVED = 2  # computed on the gateway from measured samples
+    DECLARED = 3  # from the manufacturer's static passport data
+    OPERATOR = 4  # entered by a person
 
 
 class Method(IntEnum):

@@ -13,10 +13,10 @@ NS_PER_S = 1_000_000_000
 class ClockQuality(IntEnum):
     """How far the wall clock can be trusted. Order and durations never depend on it."""
 
-    UNSYNCHRONISED = 0
-    RTC = 1
-    NTP = 2
-    GNSS = 3
+    UNSYNCHRONISED = 0  # nobody has set it since the machine started
+    RTC = 1  # set from a battery-backed clock
+    NTP = 2  # kept by network time
+    GNSS = 3  # kept by satellite time
 
 
 class Instant(NamedTuple):
@@ -49,9 +49,9 @@ class Frame(NamedTuple):
 class Flaw(IntEnum):
     """Why a value that was on the wire is not in the sample."""
 
-    OUT_OF_RANGE = 1
+    OUT_OF_RANGE = 1  # beyond the profile's limits, or beyond what any battery can show
     NOT_AVAILABLE = 2  # the BMS itself sent its "signal not available" pattern
-    NOT_A_NUMBER = 3
+    NOT_A_NUMBER = 3  # a floating-point pattern that is no number
     PLACEHOLDER = 4  # a firmware known to send a constant
 
 
@@ -71,17 +71,17 @@ class Sample:
 class EventCode(IntEnum):
     """What can happen to a battery or its wire; the codes of event records (docs/formats/record.md)."""
 
-    BUS_OFF = 1
-    BUS_ERROR_PASSIVE = 2
-    BUS_ERROR_WARNING = 3
-    BUS_SILENT = 4
-    BUS_RECOVERED = 5
-    LINK_LOST = 6
-    FRAMES_DROPPED = 7
-    DEEP_DISCHARGE = 20
-    OVERCHARGE = 21
-    VALUES_FLAWED = 30
-    PLACEHOLDER_SEEN = 31
+    BUS_OFF = 1  # the CAN controller has left the bus after too many errors
+    BUS_ERROR_PASSIVE = 2  # the CAN controller has seen so many errors that it no longer marks them
+    BUS_ERROR_WARNING = 3  # the CAN controller has seen many errors
+    BUS_SILENT = 4  # the wire is there, but nothing came for the time named
+    BUS_RECOVERED = 5  # messages come again
+    LINK_LOST = 6  # the adapter or connection is gone
+    FRAMES_DROPPED = 7  # messages arrived but were lost before they could be read
+    DEEP_DISCHARGE = 20  # a cell fell below its declared limit
+    OVERCHARGE = 21  # a cell rose above its declared limit
+    VALUES_FLAWED = 30  # values on the wire were unusable, see the flaws
+    PLACEHOLDER_SEEN = 31  # a firmware known to send constants was seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def test_verify_passes_while_an_agent_writes(recorded: Recorded, capsys: Capture
 
 
 SPOILS = {
-    "a changed byte": ("UPDATE record SET raw = CAST(substr(raw, 1, 90) || x'00' || substr(raw, 92) AS BLOB)", "row 4: "),
+    "a changed byte": ("UPDATE record SET raw = CAST(substr(raw, 1, 90) || x'00' || substr(raw, 92) AS BLOB)", "row 4"),
     "a record taken out": ("DELETE FROM record", "stands where"),
     "a wrong hash column": ("UPDATE record SET hash = zeroblob(32)", "index is wrong about the record's hash"),
     "a wrong time column": ("UPDATE record SET wall_ms = 5", "index is wrong about the record's time"),
