@@ -84,6 +84,39 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("silent_after_s must be above 0")
 
 
+class Identify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[identify]: which traffic proves that it is this BMS. Used by `packseal probe`, never to refuse a battery."""
+
+    ids: tuple[int, ...]
+    """CAN ids that must all be seen; 0x8000_0000 added for a 29-bit id."""
+    without: tuple[int, ...] = ()
+    """Ids of relatives that must not be seen."""
+    within_s: float = 5.0
+    """How long a bus must be listened to before a missing id counts."""
+
+    def __post_init__(self) -> None:
+        if not self.ids or set(self.ids) & set(self.without):
+            raise ValueError("ids must not be empty, and none of them may stand in without as well")
+
+
+class Placeholder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[[placeholder]]: a constant that a firmware sends in place of a measured value; it is never taken for one."""
+
+    quantity: str
+    equals: float
+    """In the quantity's own unit, after the profile's conversion."""
+    firmware: str
+    """Which firmware does so, for people."""
+    until: str | None = None
+    """The last version that does, such as 1.11.0; None: every one so far. An unknown version counts as such a one."""
+    source: str
+    """Where that was seen."""
+
+    def __post_init__(self) -> None:
+        if self.quantity not in BY_KEY:
+            raise ValueError(f"quantity must be one of {', '.join(sorted(BY_KEY))}")
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
@@ -97,6 +130,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     signal: tuple[Signal, ...]
     unverified: tuple[str, ...] = ()
     """What nobody has checked against a real battery."""
+    checked: Literal["recording", "simulator", "paper"] = "paper"
+    """How well it is checked: on recorded frames of a real BMS, against a simulator, or only by its documents."""
+    identify: Identify | None = None
+    placeholder: tuple[Placeholder, ...] = ()
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
