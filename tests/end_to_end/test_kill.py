@@ -132,7 +132,7 @@ def check_what_is_lost(rows: list[Line], gaps: list[Gap], stored: list[Record]) 
     assert all(any(start - 0.01 < t_s < end + 0.01 for start, end in named) for t_s in lost)
     assert KILLS / 2 < len(gaps) <= KILLS  # an agent killed before its first record leaves the gap to the next one
     log.info("%d gaps, %d rows lost, longest gap %.0f s", len(gaps), len(lost), max(e - s for s, e in named))
-    assert len(lost) < KILLS * 2 * WINDOW_S
+    assert len(lost) < KILLS * 2 * WINDOW_S  # the open window, and what was sealed but not yet on the disk
 
 
 def check_counters(rows: list[Line], stored: list[Record]) -> None:

@@ -36,6 +36,7 @@ class Stage:
             self._enrol()
             self._start_all()
         except BaseException:
+            self.failed = True  # the error names a log
             self._leave()
             raise
         return self

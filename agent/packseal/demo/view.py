@@ -112,7 +112,7 @@ def opened(plan: Plan) -> Iterator[View]:
         say(console, line)
     say(console, f"files   {plan.places.directory}")
     if console.is_terminal and not plan.options.headless:
-        with Live(console=console, refresh_per_second=8) as live:
+        with Live(console=console, refresh_per_second=8, transient=True) as live:
             yield LiveTable(plan, live)
     elif console.is_terminal and plan.survey is not None:
         with _bar(plan, console) as progress:
