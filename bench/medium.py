@@ -8,6 +8,7 @@ one system call, one timestamp, 16 bytes, is the same; what the kernel does for 
 import os
 import socket
 import struct
+from contextlib import suppress
 
 CAN_FRAME = struct.Struct("=IB3x8s")  # linux/can.h
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h, SO_TIMESTAMPNS_OLD
@@ -52,7 +53,13 @@ def sending(medium: str, port: int) -> socket.socket:
     return made
 
 
-def pin(core: int) -> None:
-    """Keep this process on one core, where there is another for the other side."""
+def settle(core: int) -> None:
+    """Keep this process on one core, where there is another for the other side, and other work out of its way.
+
+    A receiver that is kept waiting by other work finds several frames at each wake-up, which no quiet gateway has.
+    Without the right to a real-time priority the measurement goes on without one.
+    """
     if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {core})
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

@@ -10,7 +10,7 @@ from packseal.core.errors import InputError
 GATE = Gate(45, at_least=False)
 WORK_S = 30
 WINDOW_S, PERIOD_S = 5, 1
-BYTES_PER_KB = 1024  # what /proc calls a kB
+KIB_PER_MIB = 1024
 
 
 def measure(effort: Effort) -> list[Row]:
@@ -23,7 +23,7 @@ def measure(effort: Effort) -> list[Row]:
         effort.tell(1)
     rate = round(CYCLE_FRAMES / CYCLE_S)
     note = (
-        f"VmRSS (10⁶ bytes) of `packseal run` after {work_s} s: stream link at {rate} frames/s, reference96 every "
+        f"VmRSS in MB of 1024² bytes, of `packseal run` after {work_s} s: stream link at {rate} frames/s, reference96 every "
         f"{PERIOD_S} s, windows of {WINDOW_S} s, MQTT to mosquitto and a sink; peak (VmHWM) {warm['VmHWM']:.1f} MB"
     )
     cold_note = f"the same when the decoders are first made by cantools; peak {cold['VmHWM']:.1f} MB"
@@ -40,9 +40,9 @@ def _work(installation: Installation, work_s: int) -> dict[str, float]:
         uplink = status.get("uplink") or {}
         if not uplink.get("connected") or not status["batteries"][0]["windows"]:
             raise InputError(f"the agent does not work: {status or (installation.folder / 'agent.log').read_text()}")
-        return _megabytes(process.pid)
+        return _mebibytes(process.pid)
 
 
-def _megabytes(pid: int) -> dict[str, float]:
+def _mebibytes(pid: int) -> dict[str, float]:
     lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return {words[0].rstrip(":"): int(words[1]) * BYTES_PER_KB / 1e6 for words in lines if words[0].startswith("Vm")}
+    return {words[0].rstrip(":"): int(words[1]) / KIB_PER_MIB for words in lines if words[0].startswith("Vm")}

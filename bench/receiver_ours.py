@@ -34,7 +34,7 @@ class UdpLink(SocketCanLink):
 async def main() -> None:
     """Take what the driver says while waiting for the word."""
     name = sys.argv[1]
-    medium.pin(1)
+    medium.settle(1)
     file = profile.load("packseal/reference96")
     decoders = compile_decoders(file)
     link, port = _open(name, decoders.table)

@@ -36,7 +36,7 @@ class UdpBus(can.BusABC):
 def main() -> None:
     """Receive in the Notifier's thread while this one waits for the word."""
     name = sys.argv[1]
-    medium.pin(1)
+    medium.settle(1)
     decode = frames.load_database(profile.load("packseal/reference96")).decode_message
     seen = 0
 

@@ -12,7 +12,7 @@ DISTINCT = 3_000
 def main() -> None:
     """Send them all; waiting is done awake, so that every frame leaves on its own."""
     name, port, rate, count = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-    medium.pin(0)
+    medium.settle(0)
     cycle = frames.sound(profile.load("packseal/reference96"), DISTINCT)
     raw = [medium.CAN_FRAME.pack(address, len(data), data) for address, data in cycle]
     with medium.sending(name, port) as end:
