@@ -3,6 +3,7 @@
 Compiled, as Python's own .pyc files are, because compiling leaves 2 MB of an agent's memory behind.
 """
 
+import contextlib
 import hashlib
 import marshal
 import os
@@ -61,7 +62,8 @@ def write(directory: Path, name: str, code: CodeType) -> bool:
             file.write(_seal(body) + b"\n" + body)
         draft.replace(_path(directory, name))
     except OSError:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         return False
     return True
 
