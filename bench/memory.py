@@ -23,8 +23,8 @@ def measure(effort: Effort) -> list[Row]:
         effort.tell(1)
     rate = round(CYCLE_FRAMES / CYCLE_S)
     note = (
-        f"VmRSS in MB of 1024² bytes, of `packseal run` after {work_s} s: stream link at {rate} frames/s, reference96 every "
-        f"{PERIOD_S} s, windows of {WINDOW_S} s, MQTT to mosquitto and a sink; peak (VmHWM) {warm['VmHWM']:.1f} MB"
+        f"VmRSS in MB of 1024² bytes of `packseal run` after {work_s} s: stream link at {rate} frames/s, reference96 "
+        f"every {PERIOD_S} s, {WINDOW_S} s windows, MQTT to mosquitto and a sink; peak (VmHWM) {warm['VmHWM']:.1f} MB"
     )
     cold_note = f"the same when the decoders are first made by cantools; peak {cold['VmHWM']:.1f} MB"
     return [

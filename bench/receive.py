@@ -43,7 +43,7 @@ def measure(effort: Effort) -> list[Row]:
     one, other, ratio = compared([t.cpu_s for t in ours], [t.cpu_s for t in peer], 1e6 / count)
     over = medium.UDP_NAME if name == medium.UDP else name
     note = (
-        f"process CPU in {rounds} takes of {count} frames, none lost, over {over}; ours: link, decoders, sampler, driver; "
+        f"process CPU in {rounds} takes of {count} frames over {over}; ours: link, decoders, sampler, driver; "
         "peer: python-can Notifier + cantools"
     )
     return [
