@@ -52,13 +52,18 @@ def free_port() -> int:
 
 @contextmanager
 def broker(
-    folder: Path, certificates: Certificates | None, *, bind: str = "127.0.0.1", prefix: tuple[str, ...] = ()
+    folder: Path,
+    certificates: Certificates | None,
+    *,
+    bind: str = "127.0.0.1",
+    port: int | None = None,
+    prefix: tuple[str, ...] = (),
 ) -> Iterator[int]:
     """Run mosquitto; with certificates it asks clients for theirs. `prefix` goes before the command."""
     program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("mosquitto is not installed")
-    port = free_port()
+    port = port or free_port()
     lines = [f"listener {port} {bind}", "allow_anonymous true", f"user {_own_name()}"]
     if certificates is not None:
         lines += [
