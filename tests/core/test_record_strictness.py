@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from random import Random
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -9,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packseal.core import cbor, columns, cose, record
-from packseal.core.bodies import Body, Event, Lifecycle, LifecycleCode, Telemetry
-from packseal.core.chain import Head, Pen, verify_log
+from packseal.core.bodies import Body, Event, Gap, Kind, Lifecycle, LifecycleCode, Telemetry
+from packseal.core.chain import Head, Pen, SealedRecord, verify_log
+from packseal.core.declared import Declared
 from packseal.core.errors import FormatError, VerifyError
+from packseal.core.meter import Meter
 from packseal.core.passport import Field, Method, Missing, Originator, Reading, Snapshot
 from packseal.core.quantities import Channel, Quantity
 from packseal.core.record import GENESIS, Header
 from packseal.core.sample import ClockQuality, EventCode, Flaw, Instant, Sample
+from packseal.core.sealer import Sealer
 from packseal.keys.file import FileSigner
 
 WALL_MS = 1_800_000_000_000
@@ -114,3 +118,27 @@ def test_an_ecdsa_signature_takes_its_smaller_form() -> None:
     for number in range(8):  # half of all signatures would be the larger one
         s = int.from_bytes(envelope.seal(bytes([number]))[-32:], "big")
         assert 0 < s <= cose.P256_ORDER // 2
+
+
+def test_the_fullest_window_is_a_record_that_we_take(signer: FileSigner) -> None:
+    cells = [Channel(Quantity.CELL_VOLTAGE_V, i) for i in range(200)]
+    random = Random(1)
+    pen = Pen(signer, "urn:a", "urn:b", bytes(16), bytes(8), Head())
+    sealer = Sealer(pen, Meter(Declared(), frozenset({Quantity.CELL_VOLTAGE_V})), 600, None)
+    sealed: list[SealedRecord] = []
+    for i in range(501):
+        values = {c: random.uniform(-9e8, 9e8) for c in cells}  # nothing that compresses
+        sealed += [r for s in sealer.feed(Sample(Instant(i * 10**9, 0, ClockQuality.NTP), values)) for r in s.records]
+    window = next(record.parse(r.raw) for r in sealed if r.kind is Kind.TELEMETRY)
+    assert isinstance(window.body, Telemetry)
+    assert (window.body.count, len(window.body.rows()[0][1])) == (500, 200)
+    assert 500_000 < len(window.raw) < record.MAX_RECORD_BYTES
+
+
+def test_a_gap_before_the_clock_was_set_begins_at_zero(signer: FileSigner) -> None:
+    pen = Pen(signer, "urn:a", "urn:b", bytes(16), bytes(8), Head())
+    sealer = Sealer(pen, Meter(Declared(), frozenset({Quantity.PACK_VOLTAGE_V})), 60, None)
+    sealer.feed(Sample(Instant(0, 0, ClockQuality.UNSYNCHRONISED), {Channel(Quantity.PACK_VOLTAGE_V): 400.0}))
+    late = Sample(Instant(10**12, 5 * 10**9, ClockQuality.UNSYNCHRONISED), {Channel(Quantity.PACK_VOLTAGE_V): 400.0})
+    gaps = [b for s in sealer.feed(late) for r in s.records if isinstance(b := record.parse(r.raw).body, Gap)]
+    assert [(g.from_wall_ms, g.to_wall_ms) for g in gaps] == [(0, 5000)]

@@ -18,6 +18,9 @@ CLOCK_STEP_NS = NS_PER_S
 MAX_WINDOW_SAMPLES = 20_000
 """Bound on an open window: 60 s at 300 samples/s. A fuller one is sealed early."""
 
+MAX_WINDOW_VALUES = 100_000
+"""Bound on what a window says: at 9 bytes, the most that one value takes, it stays below a record's 1 MiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -44,6 +47,7 @@ class Sealer:
         self._gap_limit_ns = round(meter.gap_limit_s * NS_PER_S)
         self._stopped = stopped if meter.last_wall_ms else None
         self._window: list[Sample] = []
+        self._values = 0
         self._last: Instant | None = None
 
     @property
@@ -58,9 +62,11 @@ class Sealer:
     def feed(self, sample: Sample) -> list[Sealed]:
         """Account for one sample; return what is sealed by it, oldest first."""
         sealed = [*self._gap_before(sample), *self._step_before(sample)]
-        if self._window and self._is_full(sample.at):
+        said = len(sample.values) + len(sample.flaws)
+        if self._window and self._is_full(sample.at, said):
             sealed.append(self._sealed([], sample.at))
         self._window.append(sample)
+        self._values += said
         self._last = sample.at
         notices = self._meter.feed(sample)
         sealed.extend(self.note(notice) for notice in notices)
@@ -90,9 +96,10 @@ class Sealer:
         """Seal the open window and the last record of this run."""
         return self._sealed([Lifecycle(code)], at)
 
-    def _is_full(self, now: Instant) -> bool:
+    def _is_full(self, now: Instant, more_values: int) -> bool:
         too_long = now.mono_ns - self._window[0].at.mono_ns >= self._window_ns
-        return too_long or len(self._window) >= MAX_WINDOW_SAMPLES
+        too_many = self._values + more_values > MAX_WINDOW_VALUES
+        return too_long or too_many or len(self._window) >= MAX_WINDOW_SAMPLES
 
     def _gap_before(self, sample: Sample) -> list[Sealed]:
         cause, self._stopped = self._stopped, None
@@ -105,7 +112,7 @@ class Sealer:
             start_ms = end_ms - (sample.at.mono_ns - self._last.mono_ns) // NS_PER_MS
         else:
             return []
-        return [self._sealed([Gap(cause, start_ms, end_ms)], sample.at)]
+        return [self._sealed([Gap(cause, max(0, start_ms), end_ms)], sample.at)]
 
     def _step_before(self, sample: Sample) -> list[Sealed]:
         if self._last is None:
@@ -127,6 +134,7 @@ class Sealer:
             records.append(self._pen.write(_telemetry(self._window), end))
             records.append(self._pen.write(self._meter.snapshot(), end))
             self._window = []
+            self._values = 0
         records.extend(self._pen.write(body, at) for body in bodies)
         return Sealed(tuple(records), self._meter.save())
 
