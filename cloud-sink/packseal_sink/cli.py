@@ -7,7 +7,8 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="receive, verify, store and show, until told to stop")
     _add_config(run)
     run.set_defaults(execute=_run)
-    gateway = commands.add_parser("gateway", help="enrol and list gateways")
+    gateway = commands.add_parser("gateway", help="enrol, remove and list gateways")
     gateways = gateway.add_subparsers(metavar="COMMAND", title="commands", required=True)
     add = gateways.add_parser("add", help="enrol a gateway; a running sink takes note by itself")
     add.add_argument("public_key", metavar="PUBKEY", type=Path, help="the gateway's .pub file")
@@ -88,7 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--name", metavar="N", default="", help="a name for people")
     _add_config(add)
     add.set_defaults(execute=_gateway_add)
-    listing = gateways.add_parser("list", help="list the enrolled gateways")
+    remove = gateways.add_parser("remove", help="refuse a gateway's records from now on; those stored stay")
+    remove.add_argument("kid", metavar="KEY", help="the beginning of its key's thumbprint, as in the list")
+    _add_config(remove)
+    remove.set_defaults(execute=_gateway_remove)
+    listing = gateways.add_parser("list", help="list the gateways")
     _add_config(listing)
     listing.set_defaults(execute=_gateway_list)
     return parser
@@ -120,12 +125,24 @@ def _gateway_add(args: argparse.Namespace) -> None:
         pem = args.public_key.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {args.public_key}: {error.strerror}") from error
+    with _store(configuration) as store:
+        gateway = store.add_gateway(pem, issuer, args.name, time.time_ns() // 1_000_000)
+    print(f"enrolled {gateway.issuer} with {gateway.key.algorithm.name} key {gateway.key.kid.hex()}")
+
+
+def _gateway_remove(args: argparse.Namespace) -> None:
+    with _store(settings.load(args.config)) as store:
+        gateway = store.remove_gateway(args.kid, time.time_ns() // 1_000_000)
+    print(f"removed {gateway.issuer} with key {gateway.key.kid.hex()}")
+
+
+@contextmanager
+def _store(configuration: settings.Configuration) -> Iterator[Store]:
     database = Database(configuration.path(configuration.settings.sink.database), write=True)
     try:
-        gateway = Store(database).add_gateway(pem, issuer, args.name, time.time_ns() // 1_000_000)
+        yield Store(database)
     finally:
         database.close()
-    print(f"enrolled {gateway.issuer} with {gateway.key.algorithm.name} key {gateway.key.kid.hex()}")
 
 
 def _gateway_list(args: argparse.Namespace) -> None:
@@ -140,7 +157,8 @@ def _gateway_list(args: argparse.Namespace) -> None:
     finally:
         database.close()
     for kid, gateway in gateways.items():
-        print("  ".join((kid.hex(), utc_text(gateway.added_ms), gateway.issuer, gateway.name)).rstrip())
+        removed = "" if gateway.removed_ms is None else f"removed {utc_text(gateway.removed_ms)}"
+        print("  ".join((kid.hex(), utc_text(gateway.added_ms), gateway.issuer, gateway.name, removed)).rstrip())
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -21,7 +21,8 @@ CREATE TABLE gateway (
     pem TEXT NOT NULL,
     issuer TEXT NOT NULL,
     name TEXT NOT NULL,
-    added_ms INTEGER NOT NULL
+    added_ms INTEGER NOT NULL,
+    removed_ms INTEGER  -- its records stay, new ones are refused
 ) STRICT;
 CREATE TABLE log (
     id INTEGER PRIMARY KEY,

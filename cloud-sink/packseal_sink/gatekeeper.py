@@ -16,26 +16,32 @@ class Gatekeeper:
     """Verifies records of enrolled gateways.
 
     Args:
-        load: returns the enrolled gateways by kid. Asked again when a kid is unknown, since a gateway may have been
-            added by another process meanwhile.
+        load: returns the gateways by kid.
+        version: returns a number that changes when another process, such as `packseal-sink gateway`, has changed them.
     """
 
-    def __init__(self, load: Callable[[], Mapping[bytes, Gateway]]) -> None:
+    def __init__(self, load: Callable[[], Mapping[bytes, Gateway]], version: Callable[[], int]) -> None:
         self._load = load
-        self._gateways = load()
+        self._version = version
+        self._seen: int | None = None
+        self._gateways: Mapping[bytes, Gateway] = {}
+        self.refresh()
         self._kids: dict[bytes, bytes] = {}
 
-    def admit(self, raw: bytes) -> Record | tuple[Refused, bytes]:
-        """Return the verified record, or why it is refused and the kid it named.
+    def refresh(self) -> None:
+        """Take note of gateways that were added or removed meanwhile; raises StorageError."""
+        version = self._version()
+        if version != self._seen:
+            self._gateways = self._load()
+            self._seen = version
 
-        Raises:
-            StorageError: the gateways cannot be read.
-        """
+    def admit(self, raw: bytes) -> Record | tuple[Refused, bytes]:
+        """Return the verified record, or why it is refused and the kid it named."""
         kid = b""
         try:
             kid = self._kid(raw)
-            gateway = self._gateway(kid)
-            if gateway is None:
+            gateway = self._gateways.get(kid)
+            if gateway is None or gateway.removed_ms is not None:
                 text = f"gateway key {kid.hex()} is not enrolled here: packseal-sink gateway add"
                 return _refused(raw, Refusal.UNKNOWN_GATEWAY, text), kid
             entry = record.verify(raw, gateway.key)
@@ -59,11 +65,6 @@ class Gatekeeper:
                 self._kids.clear()
             self._kids[protected] = kid
         return kid
-
-    def _gateway(self, kid: bytes) -> Gateway | None:
-        if kid not in self._gateways:
-            self._gateways = self._load()
-        return self._gateways.get(kid)
 
 
 def _refused(raw: bytes, code: Refusal, text: str) -> Refused:

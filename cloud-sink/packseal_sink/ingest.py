@@ -54,7 +54,7 @@ class Ingest:
         self._issuer = issuer
         self._now_ms = now_ms
         self._ledger = Ledger(store.states(), room or WaitingRoom())
-        self._gatekeeper = Gatekeeper(store.gateways)
+        self._gatekeeper = Gatekeeper(store.gateways, store.version)
         self._lock = threading.Lock()
         self._receipts = 0
         self._busy_count = 0
@@ -90,6 +90,7 @@ class Ingest:
     def _batch(self, records: Iterable[bytes]) -> Reply:
         now_ms = self._now_ms()
         self._ledger.room.expire(now_ms)
+        self._gatekeeper.refresh()
         draft = Draft(self._ledger, self._store.hash_at)
         for raw in records:
             entry = self._gatekeeper.admit(raw)

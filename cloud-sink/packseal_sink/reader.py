@@ -128,7 +128,7 @@ class Reader:
         with self._database.reading() as connection:
             counts = dict(connection.execute("SELECT what, sum(count) FROM tally GROUP BY what"))
             batteries = len(queries.batteries(connection))
-            gateways = connection.execute("SELECT count(*) FROM gateway").fetchone()[0]
+            gateways = connection.execute("SELECT count(*) FROM gateway WHERE removed_ms IS NULL").fetchone()[0]
         records = {kind.name.lower(): counts.get(f"records.{kind.name.lower()}", 0) for kind in Kind}
         return Tallies(
             records=records,
@@ -157,6 +157,7 @@ def _gateway_view(entry: Gateway, logs: list[int | None], refused: Counts) -> Ga
         kid=entry.key.kid.hex(),
         algorithm=entry.key.algorithm.name,
         added=utc_text(entry.added_ms),
+        removed=None if entry.removed_ms is None else utc_text(entry.removed_ms),
         logs=count or 0,
         records=records or 0,
         last_received=None if received_ms is None else utc_text(received_ms),

@@ -34,6 +34,7 @@ class Gateway:
     issuer: str
     name: str
     added_ms: int
+    removed_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,16 @@ class Store:
             self._rows: dict[bytes, int] = dict(connection.execute("SELECT log_id, id FROM log"))
 
     def gateways(self) -> dict[bytes, Gateway]:
-        """Return the enrolled gateways by kid; raises StorageError."""
+        """Return every gateway that is or was enrolled, by kid; raises StorageError."""
         with self._database.reading() as connection:
             return read_gateways(connection)
 
+    def version(self) -> int:
+        """Return a number that changes when another connection has changed the database; raises StorageError."""
+        return self._database.version()
+
     def add_gateway(self, pem: bytes, issuer: str, name: str, now_ms: int) -> Gateway:
-        """Enrol a gateway key.
+        """Enrol a gateway key, or one again that was removed.
 
         Raises:
             InputError: not a public key of ours, or enrolled already.
@@ -74,13 +79,43 @@ class Store:
         """
         key = cose.public_key_from_pem(pem)
         with self._database.transaction() as connection:
-            if connection.execute("SELECT 1 FROM gateway WHERE kid = ?", (key.kid,)).fetchone():
+            known = connection.execute("SELECT issuer, removed_ms FROM gateway WHERE kid = ?", (key.kid,)).fetchone()
+            if known is not None and known[1] is None:
                 raise InputError(f"gateway key {key.kid.hex()[:16]} is enrolled already")
-            cursor = connection.execute(
-                "INSERT INTO gateway (kid, pem, issuer, name, added_ms) VALUES (?, ?, ?, ?, ?)",
+            if known is not None and known[0] != issuer:
+                raise InputError(
+                    f"gateway key {key.kid.hex()[:16]} was enrolled as {known[0]}: use that id or a new key"
+                )
+            (row,) = connection.execute(
+                "INSERT INTO gateway (kid, pem, issuer, name, added_ms) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (kid) DO UPDATE SET name = excluded.name, removed_ms = NULL RETURNING id",
                 (key.kid, pem.decode("ascii", "replace"), issuer, name, now_ms),
-            )
-            return Gateway(cursor.lastrowid or NOBODY, key, issuer, name, now_ms)
+            ).fetchone()
+            return Gateway(row, key, issuer, name, now_ms)
+
+    def remove_gateway(self, kid: str, now_ms: int) -> Gateway:
+        """Refuse a gateway's records from now on; those stored stay.
+
+        Args:
+            kid: how its key's thumbprint begins, in hexadecimal.
+            now_ms: UTC milliseconds.
+
+        Raises:
+            InputError: none or several enrolled keys begin like this.
+            StorageError: it cannot be written.
+        """
+        with self._database.transaction() as connection:
+            found = [
+                gateway
+                for known, gateway in read_gateways(connection).items()
+                if gateway.removed_ms is None and known.hex().startswith(kid.lower())
+            ]
+            if len(found) != 1:
+                raise InputError(
+                    f"{len(found)} enrolled gateway keys begin with {kid!r}: see packseal-sink gateway list"
+                )
+            connection.execute("UPDATE gateway SET removed_ms = ? WHERE id = ?", (now_ms, found[0].row))
+            return found[0]
 
     def states(self) -> dict[bytes, LogState]:
         """Return where every log stands; raises StorageError."""
@@ -110,11 +145,11 @@ class Store:
 
 
 def read_gateways(connection: sqlite3.Connection) -> dict[bytes, Gateway]:
-    """Return the enrolled gateways by kid."""
-    rows = connection.execute("SELECT id, kid, pem, issuer, name, added_ms FROM gateway ORDER BY id")
+    """Return every gateway that is or was enrolled, by kid."""
+    rows = connection.execute("SELECT id, kid, pem, issuer, name, added_ms, removed_ms FROM gateway ORDER BY id")
     return {
-        kid: Gateway(row, cose.public_key_from_pem(pem.encode()), issuer, name, added_ms)
-        for row, kid, pem, issuer, name, added_ms in rows
+        kid: Gateway(row, cose.public_key_from_pem(pem.encode()), issuer, name, added_ms, removed_ms)
+        for row, kid, pem, issuer, name, added_ms, removed_ms in rows
     }
 
 

@@ -165,13 +165,14 @@ class RefusalView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayView:
-    """An enrolled gateway key."""
+    """A gateway key. What a `removed` one sends is refused."""
 
     id: str
     name: str
     kid: str
     algorithm: str
     added: str
+    removed: str | None
     logs: int
     records: int
     last_received: str | None

@@ -43,6 +43,11 @@ def test_gateways_are_listed_and_enrolled_once(running: SinkProcess, gateway_key
     (running.folder / "again.pub").write_bytes(pem_of(gateway_key))
     again = command("gateway", "add", running.folder / "again.pub", "--id", GATEWAY, "--config", running.config)
     assert (again.returncode, "is enrolled already" in again.stderr) == (1, True)
+    removed = command("gateway", "remove", gateway_key.kid.hex()[:10], "--config", running.config)
+    assert removed.stdout == f"removed {GATEWAY} with key {gateway_key.kid.hex()}\n"
+    assert "  removed 20" in command("gateway", "list", "--config", running.config).stdout
+    twice = command("gateway", "remove", gateway_key.kid.hex()[:10], "--config", running.config)
+    assert (twice.returncode, "0 enrolled gateway keys begin with" in twice.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

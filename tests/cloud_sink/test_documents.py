@@ -48,6 +48,6 @@ def test_every_address_and_command_is_documented() -> None:
     page = (DOCS / "sink.md").read_text()
     for route in Api(None, dict).routes():  # type: ignore[arg-type]  # only asked for its routes
         assert f"`GET {route.path.replace('{id:path}', '{id}')}" in page, route.path
-    for words in ("init", "gateway add", "gateway list", "run"):
+    for words in ("init", "gateway add", "gateway list", "gateway remove", "run"):
         assert re.search(rf"(packseal-sink |`){words}", page), words
         assert command(*words.split(), "--help").returncode == 0

@@ -34,6 +34,13 @@ def ask(ingest: Ingest, end: LogEnd) -> Reply:
     return exchange.decode_reply(ingest.handle(exchange.encode_position([end])))
 
 
+def enrol_beside(database: Database, signer: FileSigner, issuer: str) -> None:
+    """Enrol a gateway over another connection, as `packseal-sink gateway add` does beside a running sink."""
+    other = Database(database.path, write=True)
+    Store(other).add_gateway(pem_of(signer), issuer, "", NOW_MS)
+    other.close()
+
+
 def stored(database: Database) -> list[bytes]:
     with database.reading() as connection:
         return [raw for (raw,) in connection.execute("SELECT raw FROM record ORDER BY id")]
@@ -166,9 +173,7 @@ def test_an_unknown_gateway_is_refused_counted_and_known_once_enrolled(
     assert codes(send(ingest, *first)) == [Refusal.UNKNOWN_GATEWAY]
     assert stored(database) == []
     assert reader.gateways().unknown_refused == {"unknown_gateway": 1}
-    other = Database(database.path, write=True)
-    Store(other).add_gateway(pem_of(stranger), "urn:example:gateway:2", "", NOW_MS)
-    other.close()
+    enrol_beside(database, stranger, "urn:example:gateway:2")
     assert codes(send(ingest, *first)) == []
     assert stored(database) == first
 
@@ -183,7 +188,7 @@ def test_a_log_belongs_to_the_key_and_battery_that_began_it(
     ingest: Ingest, database: Database, records: list[bytes]
 ) -> None:
     stranger = FileSigner(Ed25519PrivateKey.generate())
-    Store(database).add_gateway(pem_of(stranger), "urn:example:gateway:2", "", NOW_MS)
+    enrol_beside(database, stranger, "urn:example:gateway:2")
     send(ingest, records[0])
     assert codes(send(ingest, *Pack(stranger, gateway="urn:example:gateway:2").begin())) == [Refusal.FORK]
     assert stored(database) == records[:1]
@@ -253,3 +258,20 @@ def test_what_was_refused_is_counted_for_the_battery_and_told(
 def test_receipts_name_the_batterys_log(ingest: Ingest, records: list[bytes]) -> None:
     protected = cbor2.loads(cose.parse(send(ingest, *records[:1]).receipts[0]).protected)
     assert protected[15] == {1: SINK, 2: BATTERY}
+
+
+def test_a_removed_gateway_is_refused_at_once_and_may_come_back(
+    ingest: Ingest, database: Database, reader: Reader, records: list[bytes], gateway_key: FileSigner
+) -> None:
+    send(ingest, *records[:10])
+    other = Database(database.path, write=True)
+    Store(other).remove_gateway(gateway_key.kid.hex()[:8], NOW_MS)
+    assert codes(send(ingest, *records[10:])) == [Refusal.UNKNOWN_GATEWAY]
+    assert stored(database) == records[:10]
+    assert reader.battery(BATTERY).refused == {"unknown_gateway": 1}
+    assert reader.gateways().gateways[0].removed is not None
+    assert reader.snapshot(BATTERY).verification.state == "verified"
+    Store(other).add_gateway(pem_of(gateway_key), GATEWAY, "back", NOW_MS)
+    other.close()
+    assert codes(send(ingest, *records[10:])) == []
+    assert stored(database) == records
