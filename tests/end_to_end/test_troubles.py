@@ -54,8 +54,7 @@ def packseal(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 def one_line(done: "subprocess.CompletedProcess[str]") -> str:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    (line,) = done.stderr.splitlines()
-    return line
+    return done.stderr.splitlines()[-1]
 
 
 def configure(folder: Path, uplink: str = "", journal: str = "journal.db") -> Program:

@@ -54,7 +54,7 @@ def write(directory: Path, name: str, code: CodeType) -> bool:
     body = marshal.dumps(code)
     draft = directory / f".{name}.{os.getpid()}"
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         if not _is_ours(directory):
             return False
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
