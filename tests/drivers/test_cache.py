@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.drivers import everything
 
 from packseal_drivers import profile
 from packseal_drivers.decoding import cache, compile_decoders
-from tests.drivers import everything
 
 LOADED = """
 import sys
@@ -19,8 +19,9 @@ from packseal_drivers import profile
 from packseal_drivers.registry import open_driver
 from packseal_drivers.settings import SocketCan, Stream
 from packseal.clock import SystemClock
+file, cache = profile.load("packseal/reference96"), Path(sys.argv[1])
 for link in (Stream("x.sock"), SocketCan("can0")):
-    open_driver(link, profile.load("packseal/reference96"), directory=Path(), cache=Path(sys.argv[1]), clock=SystemClock())
+    open_driver(link, file, directory=Path(), cache=cache, clock=SystemClock())
 print(sorted({"can", "cantools", "numpy", "pydantic", "rich"} & set(sys.modules)))
 """
 
@@ -81,7 +82,7 @@ def open_to_all(path: Path) -> None:
 
 
 def open_directory(path: Path) -> None:
-    path.parent.chmod(0o777)  # noqa: S103 - that is the point
+    path.parent.chmod(0o777)
 
 
 def give_away(path: Path) -> None:

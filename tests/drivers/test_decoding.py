@@ -10,13 +10,13 @@ import pytest
 from cantools.database.errors import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.drivers import everything
 
 from packseal.core.sample import Flaw
 from packseal_drivers import profile
 from packseal_drivers.decoding import SHORT, UNKNOWN_MULTIPLEXER, Decoders, compile_decoders
 from packseal_drivers.decoding.layout import EXTENDED
 from packseal_drivers.profile import Mapped, ProfileFile
-from tests.drivers import everything
 
 NAMES = ["everything", *profile.names()]
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from tests.drivers import everything
 
 from packseal.core.errors import ConfigError
 from packseal.core.quantities import Channel, Quantity
 from packseal_drivers import profile
 from packseal_drivers.decoding import compile_decoders
-from tests.drivers import everything
 
 ROOT = Path(__file__).parents[2]
 SIGNAL = '[[signal]]\nmessage = "Wide"\nsignal = "Far"\nquantity = "cycles"\n'
@@ -89,6 +89,25 @@ def test_what_does_not_fit_the_dbc_is_told_by_line_and_key(tmp_path: Path, text:
         compile_decoders(profile.load("bad.toml", tmp_path))
     assert said in str(caught.value)
     assert f"line {line}:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (" SG_ Far : 60|10@1+ (1,0)", "line 7: signal[0].signal: Far does not fit into the 8 bytes of Wide"),
+        (" SG_ Far : 58|16@0+ (1,0)", "Far does not fit"),
+        (" SG_ Far : 0|8@1+ (1e999,0)", "Far has no usable scale"),
+        (" SG_ Far : 0|8@1+ (0,0)", "Far has no usable scale"),
+        (' SG_ Far m1 : 0|8@1+ (1,0) [0|0] "" X\n SG_ Mux M : 62|4@1+ (1,0)', "multiplexer Mux of Wide does not fit"),
+        (' SG_ Far m1 : 0|8@1+ (1,0) [0|0] "" X\n SG_ Mux M : 60|4@1+ (1e999,0)', "multiplexer Mux of Wide has no"),
+    ],
+)
+def test_a_field_that_no_frame_can_hold_is_told(tmp_path: Path, field: str, said: str) -> None:
+    write(tmp_path, SIGNAL)
+    (tmp_path / "everything.dbc").write_text(f'BU_: X\nBO_ 1 Wide: 8 X\n{field} [0|0] "" X\n')
+    with pytest.raises(ConfigError) as caught:
+        compile_decoders(profile.load("bad.toml", tmp_path))
+    assert said in str(caught.value)
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.drivers.clocks import instant
 
 from packseal.core.quantities import Channel, Quantity
 from packseal.core.sample import Flaw, Frame, LinkCounts, Sample
 from packseal_drivers import profile
 from packseal_drivers.decoding import Decoders, compile_decoders
 from packseal_drivers.sampler import Sampler
-from tests.drivers.clocks import instant
 
 V, A = Channel(Quantity.PACK_VOLTAGE_V), Channel(Quantity.PACK_CURRENT_A)
 SOC, SOH = Channel(Quantity.STATE_OF_CHARGE_PCT), Channel(Quantity.STATE_OF_HEALTH_PCT)

@@ -1,6 +1,7 @@
 """Layout: where in which frames a profile's channels lie. The one module that knows cantools, and only when called."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -152,24 +153,38 @@ def _group(message: "Message", tree: Iterable[Any], fields: Mapping[str, Field])
             plain.append(fields[name])
         if branches:
             groups = {number: _group(message, branch, fields) for number, branch in branches.items()}
-            switch = Switch(_bits(message, name), groups)
             if not all(g.is_empty for g in groups.values()):
-                switches.append(switch)
+                switches.append(Switch(_selector(message, name), groups))
     return Group(tuple(plain), tuple(switches))
 
 
 def _field(file: ProfileFile, message: "Message", slot: int, mapped: Mapped) -> Field:
     bits = _bits(message, mapped.signal)
-    if bits.shift < 0 or bits.shift + bits.length > 8 * message.length:
-        reason = f"{mapped.signal} does not fit into the {message.length} bytes of {message.name}"
-        raise file.wrong(mapped.table, "signal", reason)
-    if bits.is_float and bits.length not in FLOAT_BITS:
-        raise file.wrong(mapped.table, "signal", f"{mapped.signal} is a float of {bits.length} bits; 16, 32 or 64 are")
+    if unusable := _why_unusable(bits, message):
+        raise file.wrong(mapped.table, "signal", f"{mapped.signal} {unusable}")
     for pattern in mapped.line.not_available:
         if not -(1 << (bits.length - 1)) <= pattern <= bits.mask:
             reason = f"{pattern} does not fit into the {bits.length} bits of {mapped.signal}"
             raise file.wrong(mapped.table, "not_available", reason)
     return Field(slot, bits, mapped.line, tuple(bits.raw(p) for p in mapped.line.not_available))
+
+
+def _selector(message: "Message", name: str) -> Bits:
+    bits = _bits(message, name)
+    unusable = "is a float" if bits.is_float else _why_unusable(bits, message)
+    if unusable:
+        raise ConfigError(f"the multiplexer {name} of {message.name} {unusable}: correct the DBC")
+    return bits
+
+
+def _why_unusable(bits: Bits, message: "Message") -> str:
+    if bits.shift < 0 or bits.shift + bits.length > 8 * message.length:
+        return f"does not fit into the {message.length} bytes of {message.name}"
+    if not math.isfinite(bits.scale) or not math.isfinite(bits.offset) or not bits.scale:
+        return f"has no usable scale and offset in {message.name}"
+    if bits.is_float and bits.length not in FLOAT_BITS:
+        return f"is a float of {bits.length} bits; 16, 32 or 64 are allowed"
+    return ""
 
 
 def _bits(message: "Message", name: str) -> Bits:

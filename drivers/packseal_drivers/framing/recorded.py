@@ -8,6 +8,7 @@ from packseal.core.errors import LinkError
 from packseal.core.sample import ClockQuality, Frame, Instant
 
 HEADER = struct.Struct("<QqIBB2x")
+_CHECKED = struct.Struct("<QqIBBH")
 END_ADDRESS = 0xFFFF_FFFF
 MAX_DATA = 64  # CAN FD
 MAX_QUALITY = max(ClockQuality)
@@ -43,13 +44,18 @@ class RecordedFramer:
 
     def _whole(self, buffer: bytes) -> Iterator[tuple[Recorded, int]]:
         position, size = 0, len(buffer)
-        unpack, head = HEADER.unpack_from, HEADER.size
+        unpack, head = _CHECKED.unpack_from, _CHECKED.size
         while size - position >= head and not self.ended:
-            mono_ns, wall_ns, address, length, quality = unpack(buffer, position)
+            mono_ns, wall_ns, address, length, quality, zero = unpack(buffer, position)
             if address == END_ADDRESS:
                 self.ended = True
                 return
-            if length > MAX_DATA or quality > MAX_QUALITY or mono_ns < self._last_ns:
+            if (
+                length > MAX_DATA
+                or quality > MAX_QUALITY
+                or zero
+                or (mono_ns < self._last_ns and address != END_ADDRESS)
+            ):
                 raise LinkError("what comes over the stream is no recording in order (docs/formats/stream.md)")
             end = position + head + length
             if size < end:
