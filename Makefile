@@ -34,12 +34,13 @@ bench: venv ## Speed, size and memory as ratios against peers in the same run
 	@scripts/need-programs mosquitto:mosquitto
 	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench $(ARGS)
 
-lock: venv ## Pin the newest allowed versions again
-	$(PYTHON) scripts/write-locks
+lock: ## Pin the newest allowed versions again
+	@scripts/make-venv .venv-lock requirements/uv.lock
+	.venv-lock/bin/python scripts/write-locks
 
 fmt: venv ## Format the code
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
 clean: ## Remove everything that make made
-	rm -rf .venv .venv-cose .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-cose .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
