@@ -275,3 +275,29 @@ def test_a_removed_gateway_is_refused_at_once_and_may_come_back(
     other.close()
     assert codes(send(ingest, *records[10:])) == []
     assert stored(database) == records
+
+
+SCALARS = st.integers(-(2**64), 2**64 - 1) | st.binary(max_size=40) | st.text(max_size=8) | st.booleans() | st.none()
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=6) | st.dictionaries(st.integers(0, 12) | st.text(max_size=4), inner, max_size=6)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(QUICK, max_examples=300)
+@given(data=st.data())
+def test_no_signed_nonsense_of_an_enrolled_gateway_brings_it_down(
+    records: list[bytes], gateway_key: FileSigner, sink_key: FileSigner, data: st.DataObject
+) -> None:
+    payload = cbor2.loads(cose.parse(data.draw(st.sampled_from(records[:4] + records[50:54]))).payload)
+    body = data.draw(st.booleans())
+    place = payload[9] if body else payload
+    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(TREES)
+    sealed = cose.Envelope(gateway_key, GATEWAY, BATTERY).seal(cbor2.dumps(payload, canonical=True))
+    with fresh_sink(gateway_key, sink_key) as (ingest, database):
+        send(ingest, sealed)
+        with database.reading() as connection:
+            assert connection.execute("SELECT count(*) FROM record").fetchone()[0] <= 1

@@ -154,12 +154,14 @@ def test_the_front_page_shows_trouble_and_fits_a_phone(
         gateway_key, log_id=b"3" * 16, battery="https://example.com/batteries/forklift-17", start_ms=now_ms - 600_000
     )
     running.send(pack.begin() + pack.drive(600) + pack.end())
+    until(browser, lambda b: "agent stopped" in text_of(b, '[data-live="batteries"]'))
+    browser.execute_script("document.querySelector('[data-live=batteries] a').focus()")
     stranger = FileSigner(Ed25519PrivateKey.generate())
     running.send(Pack(stranger, log_id=b"9" * 16).begin())
     running.send(Pack(gateway_key, log_id=b"\x02" * 16, battery="urn:example:battery:2", start_ms=now_ms).begin())
     until(browser, lambda b: "1 unknown gateway" in text_of(b, '[data-live="unknown"]'))
     assert "1 fork" in text_of(browser, '[data-live="batteries"]')
-    assert "agent stopped" in text_of(browser, '[data-live="batteries"]')
+    assert browser.execute_script("return document.activeElement.matches('[data-live=batteries] a')")
     width(browser, DESK_PX)
     picture(browser, "page.png", DESK_PX, 1000)
     for target, name in (("", "page-phone.png"), ("battery/urn:example:battery:1", "")):

@@ -31,12 +31,14 @@ function show(text, kind) {
   if (live.textContent !== text) live.textContent = text;
 }
 
-// Replaces the parts that differ, but never one that is being read with the pointer or the keyboard.
+// Replaces the parts that differ, but not a chart that is being read; a link that has the focus keeps it.
 function exchange(fresh) {
   for (const part of document.querySelectorAll("[data-live]")) {
     const other = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
-    if (!other || part.querySelector("[data-reading]") || part.contains(document.activeElement)) continue;
-    if (part.innerHTML !== other.innerHTML) part.innerHTML = other.innerHTML;
+    if (!other || part.querySelector("[data-reading]") || part.innerHTML === other.innerHTML) continue;
+    const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    part.innerHTML = other.innerHTML;
+    if (focused) part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
   if (document.querySelectorAll("[data-live]").length !== fresh.querySelectorAll("[data-live]").length) {
     location.reload();
@@ -97,7 +99,7 @@ async function read(event) {
   if (!figure.dataset.reading || !history.points.length) return;
   const box = svg.viewBox.baseVal;
   const bounds = svg.getBoundingClientRect();
-  const left = 50, right = box.width - 10;
+  const left = Number(svg.dataset.left), right = Number(svg.dataset.right);
   const times = history.points.map((p) => p.wall_ms);
   const start = Math.min(...times), end = Math.max(...times);
   const x = ((event.clientX - bounds.left) / bounds.width) * box.width;
@@ -110,8 +112,8 @@ async function read(event) {
   if (!cursor) {
     cursor = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "line"));
     cursor.setAttribute("class", "cursor");
-    cursor.setAttribute("y1", "10");
-    cursor.setAttribute("y2", String(box.height - 24));
+    cursor.setAttribute("y1", svg.dataset.top);
+    cursor.setAttribute("y2", svg.dataset.bottom);
   }
   cursor.setAttribute("x1", String(at));
   cursor.setAttribute("x2", String(at));
