@@ -162,6 +162,7 @@ def test_the_front_page_shows_trouble_and_fits_a_phone(
     until(browser, lambda b: "1 unknown gateway" in text_of(b, '[data-live="unknown"]'))
     assert "1 fork" in text_of(browser, '[data-live="batteries"]')
     assert browser.execute_script("return document.activeElement.matches('[data-live=batteries] a')")
+    browser.execute_script("document.activeElement.blur()")
     width(browser, DESK_PX)
     picture(browser, "page.png", DESK_PX, 1000)
     for target, name in (("", "page-phone.png"), ("battery/urn:example:battery:1", "")):
