@@ -16,7 +16,7 @@ from packseal.core.sample import Sample
 IDLE_C_RATE = 1 / 50
 SECONDS_PER_MINUTE = 60.0
 EPSILON_C = 1e-6
-"""Far below any sensor's resolution: a decoder's 301 * 0.1 is a little above 30.1, and is not beyond a limit of 30.1."""
+"""Far below any sensor's resolution: a decoder's 301 * 0.1 is a little above 30.1, yet not beyond a limit of 30.1."""
 CURRENT = Channel(Quantity.PACK_CURRENT_A)
 HOT_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MAX_C})
 COLD_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MIN_C})
