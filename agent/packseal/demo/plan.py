@@ -41,8 +41,8 @@ class Plan:
 
     @property
     def period_s(self) -> float | None:
-        """Seconds per sample where rows lie so far apart that all of them would be gaps; None keeps the profile's."""
-        if self.survey is None or 2 * self.survey.period_s <= GAP_LIMIT_S:
+        """Seconds per sample where rows lie so far apart that most would be gaps; None keeps the profile's."""
+        if self.survey is None or self.survey.period_s <= GAP_LIMIT_S:
             return None
         return self.survey.period_s
 
