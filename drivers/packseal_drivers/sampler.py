@@ -1,6 +1,6 @@
 """Sampler: frames in, samples out. Pure: the frames' own times decide, no clock is asked."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from packseal.core.quantities import Channel
@@ -9,6 +9,9 @@ from packseal_drivers.decoding import SHORT, UNKNOWN_MULTIPLEXER, Decoders
 
 Stamp = Callable[[int], Instant]
 """Gives the instant of a monotonic time in nanoseconds."""
+
+
+NOT_BEGUN = -1
 
 
 class Sampler:
@@ -28,57 +31,50 @@ class Sampler:
         self._averaged = [i for i, averaged in enumerate(decoders.averaged) if averaged]
         self._period_ns = round(period_s * NS_PER_S)
         self._counts = counts
-        self._end_ns: int | None = None
-        self._heard = False
+        self._end_ns = NOT_BEGUN
         self._clear()
 
-    def feed(self, frames: Iterable[Frame], stamp: Stamp) -> list[Sample]:
+    def feed(self, frames: Sequence[Frame], stamp: Stamp) -> list[Sample]:
         """Account for frames in the order of their times; return the samples that are complete by them."""
         samples: list[Sample] = []
-        counts, table, flag = self._counts, self._table, self._flag
+        find, flag, slots, end_ns = self._table.get, self._flag, self._slots, self._end_ns
         for address, data, mono_ns in frames:
-            counts.frames += 1
-            if self._end_ns is None or mono_ns >= self._end_ns:
-                self._turn(mono_ns, stamp, samples)
-            decode = table.get(address)
+            decode = find(address)
             if decode is None:
-                counts.unknown += 1
+                self._counts.unknown += 1
                 continue
-            trouble = decode(data, self._slots, flag)
-            if trouble is None:
-                self._heard = True
-            elif trouble == SHORT:
-                counts.short += 1
-            elif trouble == UNKNOWN_MULTIPLEXER:
-                counts.unknown += 1
+            if mono_ns >= end_ns:
+                self._turn(mono_ns, stamp, samples)
+                slots, end_ns = self._slots, self._end_ns
+            trouble = decode(data, slots, flag)
+            if trouble:
+                self._trouble(trouble)
+        self._counts.frames += len(frames)
         return samples
 
     def finish(self, now_ns: int, stamp: Stamp) -> list[Sample]:
         """Return the open sample if its period is over at `now_ns`; at the end of a source, pass a late time."""
         samples: list[Sample] = []
-        if self._end_ns is not None and now_ns >= self._end_ns:
+        if now_ns >= self._end_ns > NOT_BEGUN:
             self._close(stamp, samples)
-            self._end_ns = None
+            self._end_ns = NOT_BEGUN
         return samples
 
     def _turn(self, mono_ns: int, stamp: Stamp, samples: list[Sample]) -> None:
-        if self._end_ns is not None:
+        if self._end_ns > NOT_BEGUN:
             self._close(stamp, samples)
         # Without a period the sample ends as soon as another time comes, and its own time is the frames'.
         self._end_ns = mono_ns + 1 if not self._period_ns else (mono_ns // self._period_ns + 1) * self._period_ns
 
     def _close(self, stamp: Stamp, samples: list[Sample]) -> None:
-        if not self._heard and not self._flaws:
-            return
         slots = self._slots
         for i in self._averaged:
             good = [v for v in slots[i] if v is not None]
             slots[i] = sum(good) / len(good) if good else None
         values = {c: float(v) for c, v in zip(self._channels, slots, strict=True) if v is not None}
         flaws = {c: f for c, f in self._flaws.items() if c not in values}
-        end_ns = self._end_ns or 0
         if values or flaws:
-            samples.append(Sample(stamp(end_ns if self._period_ns else end_ns - 1), values, flaws))
+            samples.append(Sample(stamp(self._end_ns if self._period_ns else self._end_ns - 1), values, flaws))
             self._counts.samples += 1
         self._clear()
 
@@ -87,7 +83,12 @@ class Sampler:
         for i in self._averaged:
             self._slots[i] = []
         self._flaws: dict[Channel, Flaw] = {}
-        self._heard = False
+
+    def _trouble(self, trouble: int) -> None:
+        if trouble == SHORT:
+            self._counts.short += 1
+        elif trouble == UNKNOWN_MULTIPLEXER:
+            self._counts.unknown += 1
 
     def _flag(self, slot: int, flaw: int) -> None:
         """Note an unusable value; what it returns, nothing, is put into the slot."""

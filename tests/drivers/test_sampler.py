@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ def electrical(ms: float, volts: float = 400, amperes_out: float = 0, soc: float
     return Frame(0x300, value.to_bytes(8, "little"), round(ms * MS))
 
 
-def sampled(decoders: Decoders, period_s: float, frames: Iterable[Frame]) -> tuple[list[Sample], LinkCounts]:
+def sampled(decoders: Decoders, period_s: float, frames: Sequence[Frame]) -> tuple[list[Sample], LinkCounts]:
     counts = LinkCounts()
     sampler = Sampler(decoders, period_s, counts)
     samples = sampler.feed(frames, instant)
