@@ -46,7 +46,7 @@ def execute(args: argparse.Namespace) -> int:
             headless=args.headless,
             report=args.report,
             declared=args.declared,
-            profile=args.profile,
+            profile=_profile(args.profile),
             directory=args.directory,
             port=args.port,
             window_s=args.window,
@@ -55,26 +55,32 @@ def execute(args: argparse.Namespace) -> int:
     )
 
 
+def _profile(name: str | None) -> str | None:
+    # The configuration that names it lies elsewhere.
+    return str(Path(name).absolute()) if name is not None and name.endswith(".toml") else name
+
+
 def _speed(text: str) -> float | None:
-    return None if text == "max" else _above_zero(text)
+    return None if text == "max" else _number(text, "max, or a number above zero", 0.0, math.inf)
 
 
 def _above_zero(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError("must be above zero")
-    return value
+    return _number(text, "a number above zero", 0.0, math.inf)
 
 
 def _window(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= MAX_WINDOW_S:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_WINDOW_S:.0f}")
-    return value
+    return _number(text, f"from 1 to {MAX_WINDOW_S:.0f}", math.nextafter(1, 0), MAX_WINDOW_S)
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 < value <= MAX_PORT:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_PORT}")
+    return round(_number(text, f"a whole number from 1 to {MAX_PORT}", 0, MAX_PORT, whole=True))
+
+
+def _number(text: str, allowed: str, above: float, most: float, *, whole: bool = False) -> float:
+    try:
+        value = float(int(text) if whole else text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and above < value <= most):
+        raise argparse.ArgumentTypeError(f"must be {allowed}, not {text!r}")
     return value

@@ -11,10 +11,10 @@ from packseal.core.declared import Declared
 from packseal.core.errors import InputError
 from packseal.core.meter.interval import GAP_LIMIT_S
 from packseal.demo import bus, declared, places, table
+from packseal.demo.frames import Framing
 from packseal.demo.options import DemoOptions
 from packseal.demo.places import HOST, Places, Scalar
 from packseal.demo.table import Survey
-from packseal_drivers import profile as profiles
 from packseal_drivers.settings import LinkSettings, Stream
 
 BROKER_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"  # Debian puts mosquitto in /usr/sbin
@@ -76,7 +76,7 @@ def make(options: DemoOptions) -> Plan:
     Raises:
         InputError, ConfigError, StorageError: one sentence saying what to change.
     """
-    profiles.load(options.profile_name)
+    Framing(options.profile_name)
     replay = options.replay
     survey = None if replay is None else table.survey(replay)
     usual = declared.SIMULATED if replay is None else declared.REPLAYED
