@@ -56,6 +56,8 @@ class Agent:
             records = [group.create_task(r.recorder.record(), name="record") for r in self.recordings]
             reads = [group.create_task(r.recorder.read(), name="read") for r in self.recordings]
             log.info("recording %d of %d configured batteries", len(reads), len(self.config.file.battery))
+            # Cancelled before its first step, a task does nothing at all: its recorder would wait for its end for ever.
+            await asyncio.sleep(0)
             await stop.wait()
             for task in reads:
                 task.cancel()
