@@ -9,7 +9,7 @@ from typing import Any
 
 from packseal.core.quantities import Channel
 from packseal_drivers.decoding import cache
-from packseal_drivers.decoding.source import SHORT, UNKNOWN_MULTIPLEXER, generate
+from packseal_drivers.decoding.codes import SHORT, UNKNOWN_MULTIPLEXER
 from packseal_drivers.profile import ProfileFile
 
 __all__ = ["SHORT", "UNKNOWN_MULTIPLEXER", "Decode", "Decoders", "Flag", "compile_decoders"]
@@ -50,9 +50,9 @@ def compile_decoders(file: ProfileFile, directory: Path | None = None) -> Decode
 
 
 def _generate(file: ProfileFile) -> str:
-    from packseal_drivers.decoding import layout  # noqa: PLC0415 - needless when the cache is warm
+    from packseal_drivers.decoding import layout, source  # noqa: PLC0415 - needless when the cache is warm
 
-    return generate(layout.read(file))
+    return source.generate(layout.read(file))
 
 
 def _execute(code: CodeType) -> Mapping[int, Decode]:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import CodeType
 
-from packseal_drivers.decoding.source import GENERATOR
+from packseal_drivers.decoding.codes import GENERATOR
 from packseal_drivers.profile import ProfileFile
 
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH

@@ -6,13 +6,9 @@ The range of a profile is compared in raw integers, so that a good value costs o
 """
 
 from packseal.core.sample import Flaw
+from packseal_drivers.decoding.codes import SHORT, UNKNOWN_MULTIPLEXER
 from packseal_drivers.decoding.layout import Bits, Field, Group, MessageLayout, Switch
 from packseal_drivers.decoding.physical import good_raws, is_integral, limits
-
-SHORT, UNKNOWN_MULTIPLEXER = 1, 2
-
-GENERATOR = 1
-"""Version of the text; part of the cache's key."""
 
 _FLOAT_CODE = {16: "e", 32: "f", 64: "d"}
 _PREFACE = (
