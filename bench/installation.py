@@ -30,6 +30,9 @@ CYCLE_S = 0.1
 CYCLE_FRAMES = 30
 GATEWAY_ID = "urn:packseal:gateway:bench"
 PATIENCE_S = 20.0
+AGENT = "import sys; sys.modules['socks'] = None; from packseal.cli import main; sys.exit(main())"
+"""`packseal`, without PySocks: only the developers' environment has that, for selenium."""
+
 SINK = (sys.executable, "-c", "import sys; from packseal_sink.cli import main; sys.exit(main())")
 
 AGENT_TOML = """
@@ -73,7 +76,7 @@ class Installation:
     @contextmanager
     def agent(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run the agent, stopped in good order when left."""
-        command = (sys.executable, "-m", "packseal", "run", "--config", str(self.folder / "packseal.toml"))
+        command = (sys.executable, "-c", AGENT, "run", "--config", str(self.folder / "packseal.toml"))
         with _process(command, self.folder / "agent.log") as process:
             yield process
 
@@ -131,7 +134,11 @@ def _process(command: Sequence[str], log: Path, ready: str = "") -> Iterator[sub
         yield process
     finally:
         process.terminate()
-        process.wait(PATIENCE_S)
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise InputError(f"{' '.join(command[:4])} … does not end when told to") from None
 
 
 @contextmanager
