@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests.end_to_end import tables
 
+from packseal.demo import watch
+
 log = logging.getLogger(__name__)
 
 COUNTERS = ("sealed", "received", "verified", "receipted")
@@ -35,11 +37,11 @@ def test_a_few_seconds_of_the_simulated_pack_arrive_whole(tmp_path: Path) -> Non
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """Start a demo and return when its agent records."""
+    """Start a demo and return when its agent has taken samples."""
     command = [*tables.DEMO, "--headless", "--dir", str(folder), *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    end_s = time.monotonic() + 20
-    while not (folder / "status.sock").exists() or not (folder / "feeder.json").exists():
+    end_s = time.monotonic() + 30
+    while not (status := watch.ask_agent(folder / "status.sock")) or status["batteries"][0]["samples"] < 2:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end_s
         time.sleep(0.05)
@@ -61,7 +63,6 @@ def test_ctrl_c_and_sigterm_end_it_cleanly_and_leave_no_process(tmp_path: Path, 
     folder = tmp_path / "d"
     process = start(folder, "--report", str(tmp_path / "r.json"))
     assert len(tables.processes_that_name(str(folder))) >= 4
-    time.sleep(1)
     process.send_signal(number)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output

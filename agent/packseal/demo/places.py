@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,7 +23,16 @@ GATEWAY, BATTERY, SINK = "urn:packseal:gateway:demo", "urn:packseal:battery:demo
 USUAL_PORT = 8080
 DRAIN_S = 60.0
 
+FURTHER_PORTS = 8
+
 Scalar = str | int | float | Mapping[str, str | int | float]
+
+
+class Claim(NamedTuple):
+    """A loopback port that no other demo takes until `holder` is closed."""
+
+    port: int
+    holder: socket.socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +158,24 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
-def http_port(wanted: int | None) -> int:
+def claim_port(wanted: int | None) -> Claim:
     """Return the page's port: the wanted one, else 8080 where it is free, else any; raises InputError when taken."""
-    port = USUAL_PORT if wanted is None else wanted
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    ports = (wanted,) if wanted is not None else (USUAL_PORT, *(free_port() for _ in range(FURTHER_PORTS)))
+    why = ""
+    for port in ports:
+        holder = socket.socket(socket.AF_UNIX)
         try:
-            probe.bind((HOST, port))
+            # An abstract name (unix(7)) is gone with its process: another demo that has not begun to listen is seen.
+            holder.bind(f"\0packseal-demo-{port}")
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((HOST, port))
         except OSError as error:
-            if wanted is None:
-                return free_port()
-            raise InputError(f"port {wanted} cannot be used ({error.strerror}): name another with --port") from error
-        return int(probe.getsockname()[1])
+            holder.close()
+            why = error.strerror or str(error)
+        else:
+            return Claim(port, holder)
+    raise InputError(f"port {ports[0]} cannot be used ({why}): name another with --port")
 
 
 def wait_for_port(port: int, check: Callable[[], None], limit_s: float = 15.0) -> None:

@@ -13,7 +13,7 @@ from packseal.core.meter.interval import GAP_LIMIT_S
 from packseal.demo import bus, declared, places, table
 from packseal.demo.frames import Framing
 from packseal.demo.options import DemoOptions
-from packseal.demo.places import HOST, Places, Scalar
+from packseal.demo.places import HOST, Claim, Places, Scalar
 from packseal.demo.table import Survey
 from packseal_drivers.settings import LinkSettings, Stream
 
@@ -32,12 +32,12 @@ class Plan:
     bus_title: str
     broker: str | None
     broker_port: int
-    http_port: int
+    page: Claim
 
     @property
     def url(self) -> str:
         """The page."""
-        return f"http://{HOST}:{self.http_port}/"
+        return f"http://{HOST}:{self.page.port}/"
 
     @property
     def period_s(self) -> float | None:
@@ -55,7 +55,7 @@ class Plan:
 
     def write(self) -> None:
         """Write the configurations; raises StorageError."""
-        places.write_sink(self.places, self.http_port, self.broker_port if self.broker else None)
+        places.write_sink(self.places, self.page.port, self.broker_port if self.broker else None)
         battery: dict[str, Scalar] = {"id": places.BATTERY, "profile": self.options.profile_name}
         if self.period_s is not None:
             battery["period_s"] = self.period_s
@@ -82,10 +82,14 @@ def make(options: DemoOptions) -> Plan:
     usual = declared.SIMULATED if replay is None else declared.REPLAYED
     told = usual if options.declared is None else declared.read(options.declared)
     broker = _broker(options.uplink)
-    port = places.http_port(options.port)
-    where = places.prepare(options.directory, fresh=replay is not None)
+    page = places.claim_port(options.port)
+    try:
+        where = places.prepare(options.directory, fresh=replay is not None)
+    except BaseException:
+        page.holder.close()
+        raise
     wire = bus.choose(where.bus) if replay is None else bus.Bus(Stream(where.bus.name), f"frames made of {replay.name}")
-    return Plan(options, where, told, survey, wire.link, wire.title, broker, places.free_port(), port)
+    return Plan(options, where, told, survey, wire.link, wire.title, broker, places.free_port(), page)
 
 
 def _broker(uplink: str | None) -> str | None:

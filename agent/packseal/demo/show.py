@@ -124,14 +124,14 @@ def _take_stock(stage: Stage, outcome: Outcome) -> Outcome:
     complaints += [log.complaint for log in logs if not log.is_whole]
     if not any(log.samples for log in logs):
         complaints.append("not one sample was sealed")
-    status = watch.ask_sink(plan.http_port, "/status") or {}
+    status = watch.ask_sink(plan.page.port, "/status") or {}
     said, sealed = status.get("tallies", {}).get("verified"), sum(log.sealed for log in logs)
     if said != sealed:
         complaints.append(f"the sink says that it verified {said} of {sealed} records")
     played, taken = outcome.glance.feeder.frames, outcome.glance.frames
     if outcome.stopped_by == "end of the table" and played != taken:
         complaints.append(f"{played} frames were played, the agent has taken {taken}")
-    snapshots = report.ask_snapshots(plan.http_port, logs)
+    snapshots = report.ask_snapshots(plan.page.port, logs)
     complaints += [f"the sink shows no snapshot of {name}" for name, snapshot in snapshots.items() if not snapshot]
     return replace(outcome, logs=logs, sink=status, snapshots=snapshots, complaints=complaints)
 

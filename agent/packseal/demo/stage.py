@@ -70,9 +70,9 @@ class Stage:
             places.wait_for_port(plan.broker_port, broker.check, START_S)
         command = [sys.executable, "-c", SINK, "run", "--config", str(plan.places.sink_config)]
         sink = self._start("sink", command)
+        places.wait_for_port(plan.page.port, sink.check, START_S)
         self._start("feeder", feeder.command(plan))
         self.start_agent()
-        places.wait_for_port(plan.http_port, sink.check, START_S)
 
     def _start(self, name: str, command: list[str]) -> Child:
         child = Child(f"the {name}", command, self.plan.places[f"{name}.log"])
@@ -96,5 +96,6 @@ class Stage:
         for name in ("agent", "feeder", "sink", "broker"):
             if name in self.children:
                 self.children[name].end(PATIENCE_S)
+        self.plan.page.holder.close()
         if self.plan.options.directory is None and not self.failed:
             shutil.rmtree(self.plan.places.directory, ignore_errors=True)
