@@ -109,7 +109,7 @@ async def mqtt_sink(
 async def _serve_mqtt(
     host: str, port: int, certificates: Certificates | None, spoiler: Spoiler, subscribed: asyncio.Event
 ) -> None:
-    await _listening(host, port)
+    await listening(host, port)
     tls = None
     if certificates is not None:
         tls = ssl.create_default_context(cafile=certificates.authority)
@@ -126,7 +126,8 @@ async def _serve_mqtt(
                 await client.publish(message.properties.ResponseTopic, reply, qos=1, properties=properties)  # type: ignore[union-attr]
 
 
-async def _listening(host: str, port: int) -> None:
+async def listening(host: str, port: int) -> None:
+    """Wait until a broker that was just started takes connections."""
     while True:
         try:
             _, writer = await asyncio.open_connection(host, port)
