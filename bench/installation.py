@@ -24,14 +24,14 @@ from packseal.core.sample import ClockQuality
 from packseal.keys import file as key_file
 from packseal_drivers import profile
 
-STREAM_HEADER = Struct("<QqIBB2x")  # docs/drivers: stream link
+STREAM_HEADER = Struct("<QqIBB2x")  # docs/formats/stream.md
 PROFILE = "packseal/reference96"
 CYCLE_S = 0.1
 CYCLE_FRAMES = 30
 GATEWAY_ID = "urn:packseal:gateway:bench"
 PATIENCE_S = 20.0
-AGENT = "import sys; sys.modules['socks'] = None; from packseal.cli import main; sys.exit(main())"
-"""`packseal`, without PySocks: only the developers' environment has that, for selenium."""
+AGENT = "import sys; sys.modules.update(socks=None, asammdf=None); from packseal.cli import main; sys.exit(main())"
+"""`packseal` as a gateway has it: PySocks and asammdf, which paho and python-can load if they can, are not there."""
 
 SINK = (sys.executable, "-c", "import sys; from packseal_sink.cli import main; sys.exit(main())")
 
