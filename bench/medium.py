@@ -24,7 +24,7 @@ def find() -> str:
     try:
         with socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW) as probe:
             probe.bind((name,))
-    except OSError:
+    except (OSError, AttributeError):  # no such interface, no CAN in the kernel, or none in this Python
         return UDP
     return name
 
