@@ -104,6 +104,13 @@ def test_every_foreign_profile_has_a_recording_and_every_recording_a_profile() -
     assert {PROFILES[f.name] for f in FOLDERS} | OWN == set(PROFILES.values())
 
 
+def test_a_recording_is_recognised_as_its_own_profile_and_no_other(case: Case) -> None:
+    seen = {frame.address for frame in case.frames}
+    known = {name: profile.load(name).profile.identify for name in profile.names()}
+    fitting = [n for n, i in known.items() if i and seen.issuperset(i.ids) and seen.isdisjoint(i.without)]
+    assert fitting == [case.file.profile.name]
+
+
 def test_what_comes_out_is_what_was_worked_out_by_hand(case: Case) -> None:
     told: set[str] = set()
     for sample in case.expected:
