@@ -136,9 +136,11 @@ class Sync:
 
     async def _launch_batch(self, lane: Lane) -> None:
         start = lane.next or 0
+        # Never past the known end: a receipt for a record beyond it would look like a journal that was rolled back.
+        limit = min(self._settings.batch_records, lane.end.next_sequence - start)
 
         def pack() -> tuple[int, bytes]:
-            raws = self._outbox.read(lane.log_id, start, self._settings.batch_records, self._batch_bytes)
+            raws = self._outbox.read(lane.log_id, start, limit, self._batch_bytes)
             return len(raws), exchange.encode_batch(raws)
 
         try:
