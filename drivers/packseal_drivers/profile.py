@@ -14,9 +14,7 @@ import packseal_dbc
 from packseal.core.errors import ConfigError
 from packseal.core.quantities import BY_KEY, Channel, Quantity
 from packseal.core.toml_error import decode_toml, line_of
-
-MAX_CHANNELS = 1000
-"""Of one signal line: more than any pack has cells in series."""
+from packseal_drivers.lines import Conversion, Request, RequestField, Signal
 
 MAX_PERIOD_S = 600
 """The longest window of the sealer."""
@@ -26,48 +24,6 @@ def check_period(period_s: float) -> None:
     """Raise ValueError for a sampling period that is not allowed."""
     if not 0 <= period_s <= MAX_PERIOD_S:
         raise ValueError(f"period_s must be from 0 to {MAX_PERIOD_S} seconds")
-
-
-class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[[signal]]: one DBC signal, or `count` of them, and the quantity it is."""
-
-    message: str
-    """DBC message name. `{i}` stands for the channel's number where `count` is given."""
-    signal: str
-    """DBC signal name, with `{i}` likewise."""
-    quantity: str
-    """A quantity's key, such as pack_current_a."""
-    count: int = 1
-    index: int = 0
-    """The first channel's index: which cell or sensor of the pack it is, from 0."""
-    first: int = 1
-    """What `{i}` is for the first channel."""
-    per_message: int = 0
-    """How many of them one message holds; `{m}` then counts messages from `first`. 0: `{m}` is not used."""
-    factor: float = 1.0
-    """Multiplies the DBC's physical value: unit conversion, and -1 where the BMS counts discharging as positive."""
-    offset: float = 0.0
-    """Added after the factor."""
-    minimum: float | None = None
-    """In the quantity's own unit; a value below is flagged out of range."""
-    maximum: float | None = None
-    not_available: tuple[int, ...] = ()
-    """Raw field contents by which the BMS says that it does not know: the integer, or the bit pattern of a float."""
-    reduce: Literal["last", "mean"] = "last"
-    """What one sample keeps of several frames within its period."""
-
-    def __post_init__(self) -> None:
-        if self.quantity not in BY_KEY:
-            raise ValueError(f"quantity must be one of {', '.join(sorted(BY_KEY))}")
-        if self.count < 1 or self.index < 0 or self.count + self.index > MAX_CHANNELS:
-            raise ValueError(f"count must be at least 1, index at least 0, and both together at most {MAX_CHANNELS}")
-        if self.first < 0 or self.per_message < 0:
-            raise ValueError("first and per_message must not be negative")
-        bounds = [b for b in (self.minimum, self.maximum) if b is not None]
-        if self.factor == 0 or not all(map(math.isfinite, (self.factor, self.offset, *bounds))):
-            raise ValueError("factor must not be 0, and factor, offset, minimum and maximum must be finite")
-        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
-            raise ValueError("minimum must be below maximum")
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -125,9 +81,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     title: str
     source: str
     """Where the knowledge comes from: a public document, or a measurement of ours."""
-    dbc: str
-    """The DBC file, beside the profile."""
-    signal: tuple[Signal, ...]
+    dbc: str | None = None
+    """The DBC file, beside the profile; needed for [[signal]]."""
+    signal: tuple[Signal, ...] = ()
+    request: tuple[Request, ...] = ()
+    """What is asked for; without any the bus is only listened to."""
     unverified: tuple[str, ...] = ()
     """What nobody has checked against a real battery."""
     checked: Literal["recording", "simulator", "paper"] = "paper"
@@ -137,20 +95,44 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
-        if not self.signal:
-            raise ValueError("at least one [[signal]] is needed")
-        channels = [m.channel for m in self.mapped()]
-        if len(set(channels)) != len(channels):
-            raise ValueError("two [[signal]] tables give the same quantity at the same index: use index, or drop one")
+        if not self.channels:
+            raise ValueError("at least one [[signal]] or [[request.field]] is needed")
+        if bool(self.signal) is not (self.dbc is not None):
+            raise ValueError("dbc names the DBC file of the [[signal]] tables: both are needed, or neither")
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError("two tables give the same quantity at the same index: use index, or drop one")
+        names = [r.name for r in self.request]
+        if len(set(names)) != len(names):
+            raise ValueError("two [[request]] tables have the same name")
 
     def mapped(self) -> "list[Mapped]":
         """Return one entry per channel, in the order of the file."""
         return [_mapped(number, line, i) for number, line in enumerate(self.signal) for i in range(line.count)]
 
+    def asked(self) -> "list[Asked]":
+        """Return one entry per channel that is asked for, in the order of the file; their slots follow `mapped`."""
+        return [
+            Asked(Channel(BY_KEY[line.quantity], line.index + i), number, line, line.at + i * line.stride)
+            for number, request in enumerate(self.request)
+            for line in request.field
+            for i in range(line.count)
+        ]
+
+    @property
+    def channels(self) -> "tuple[Channel, ...]":
+        """One per slot of the decoders."""
+        return tuple(m.channel for m in self.mapped()) + tuple(a.channel for a in self.asked())
+
+    @property
+    def averaged(self) -> tuple[bool, ...]:
+        """Per slot, whether a sample keeps the mean."""
+        lines: list[Conversion] = [e.line for e in self.mapped()]
+        return tuple(line.reduce == "mean" for line in (*lines, *(e.line for e in self.asked())))
+
     @property
     def delivers(self) -> frozenset[Quantity]:
         """The quantities that this BMS says."""
-        return frozenset(BY_KEY[line.quantity] for line in self.signal)
+        return frozenset(channel.quantity for channel in self.channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +144,16 @@ class Mapped:
     signal: str
     line: Signal
     table: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One channel and its place in an answer: which request, counted from 0, and the first byte."""
+
+    channel: Channel
+    request: int
+    line: RequestField
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +171,13 @@ class ProfileFile:
         line = line_of(self.text.decode(), ("signal", table, key))
         return ConfigError(f"profile {self.path}, line {line}: signal[{table}].{key}: {reason}")
 
+    def wrong_field(self, place: Asked, key: str, reason: str) -> ConfigError:
+        """Return the error that says where `key` of a [[request.field]] is, and what is wrong with it."""
+        number = self.profile.request[place.request].field.index(place.line)
+        line = line_of(self.text.decode(), ("request", place.request, "field", number, key))
+        where = f"request[{place.request}].field[{number}].{key}"
+        return ConfigError(f"profile {self.path}, line {line}: {where}: {reason}")
+
 
 def load(name: str, directory: Path | None = None) -> ProfileFile:
     """Read a profile: VENDOR/MODEL of those that come with packseal, or a path (relative to `directory`) to a .toml.
@@ -189,6 +188,8 @@ def load(name: str, directory: Path | None = None) -> ProfileFile:
     path = (directory or Path()) / name if name.endswith(".toml") else _packaged(name)
     text = _read(path)
     profile = decode_toml(text, Profile, f"profile {path}")
+    if profile.dbc is None:
+        return ProfileFile(profile, text, path, b"", path)
     dbc_path = path.parent / profile.dbc
     return ProfileFile(profile, text, dbc_path, _read(dbc_path), path)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import cantools.database
 import pytest
+from cantools.database.can import Message
 from cantools.database.errors import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -89,14 +90,21 @@ def test_any_contents_mean_what_cantools_says(cases: dict[str, Case], name: str,
             assert all(type(x) in (float, Flaw, type(None)) for x in found)
 
 
+def heads(message: Message) -> list[bytes]:
+    """Every first byte and, for a multiplexer of two bytes, every one of its values that chooses something."""
+    wide = any(s.is_multiplexer and s.start == 0 and s.length == 16 for s in message.signals)
+    chosen = {i for s in message.signals for i in s.multiplexer_ids or ()} if wide else set()
+    return [bytes([first]) for first in range(256)] + [i.to_bytes(2, "little") for i in sorted(chosen)]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_mapped_signal_is_met_with_both_signs_and_both_ends(cases: dict[str, Case], name: str) -> None:
     case = cases[name]
     met: set[int] = set()
     for address, message in case.messages.items():
         for fill in (0x00, 0xFF, 0x7F, 0x80, 0x01):
-            for first in range(256):
-                payload = bytes([first]) + bytes([fill]) * (message.length - 1)
+            for head in heads(message):
+                payload = head + bytes([fill]) * (message.length - len(head))
                 found, trouble = case.decode(address, payload)
                 if trouble is None:
                     assert found == case.expect(address, payload)

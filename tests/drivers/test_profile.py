@@ -51,7 +51,7 @@ def test_numbers_in_names_count_channels_and_messages(tmp_path: Path) -> None:
     [
         (SIGNAL.replace("cycles", "speed"), 5, "quantity must be one of cell_voltage_max_v"),
         (SIGNAL + 'reduce = "max"\n', 9, "reduce"),
-        (SIGNAL + "scale = 2\n", 9, "unknown field `scale`; allowed are message, signal, quantity"),
+        (SIGNAL + "scale = 2\n", 9, "unknown field `scale`; allowed are quantity, count, index"),
         (SIGNAL + "factor = 0\n", 5, "factor must not be 0"),
         (SIGNAL + "factor = inf\n", 5, "must be finite"),
         (SIGNAL + "minimum = 3\nmaximum = 2\n", 5, "minimum must be below maximum"),
@@ -111,7 +111,7 @@ def test_a_field_that_no_frame_can_hold_is_told(tmp_path: Path, field: str, said
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="one of bmw/i3_replay, packseal/reference96"):
+    with pytest.raises(ConfigError, match="one of batrium/watchmon, "):
         profile.load("bmw/i9")
     with pytest.raises(ConfigError, match=r"cannot read .*none.toml: No such file"):
         profile.load("none.toml", tmp_path)

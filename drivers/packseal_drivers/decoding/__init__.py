@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 from packseal.core.quantities import Channel
 from packseal_drivers.decoding import cache
-from packseal_drivers.decoding.codes import SHORT, UNKNOWN_MULTIPLEXER
+from packseal_drivers.decoding.codes import ANSWERS, SHORT, UNKNOWN_MULTIPLEXER
 from packseal_drivers.profile import ProfileFile
 
 __all__ = ["SHORT", "UNKNOWN_MULTIPLEXER", "Decode", "Decoders", "Flag", "compile_decoders"]
@@ -25,11 +25,15 @@ Decode = Callable[[bytes, list[Any], Flag], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Decoders:
-    """One decoder per address. A slot takes a float or, where `averaged`, is a list to append to."""
+    """One decoder per address, and one per request of the profile for its answer's bytes.
+
+    A slot takes a float or, where `averaged`, is a list to append to.
+    """
 
     table: Mapping[int, Decode]
     channels: tuple[Channel, ...]
     averaged: tuple[bool, ...]
+    answers: Mapping[int, Decode] = field(default_factory=dict)
 
 
 def compile_decoders(file: ProfileFile, directory: Path | None = None) -> Decoders:
@@ -44,15 +48,16 @@ def compile_decoders(file: ProfileFile, directory: Path | None = None) -> Decode
         code = compile(_generate(file), f"<decoders {name[:12]}>", "exec")
         if directory and not cache.write(directory, name, code):
             log.warning("decoders cannot be kept in %s, so every start makes them anew", directory)
-    mapped = file.profile.mapped()
-    channels, averaged = tuple(m.channel for m in mapped), tuple(m.line.reduce == "mean" for m in mapped)
-    return Decoders(_execute(code), channels, averaged)
+    table = _execute(code)
+    frames = {address: decode for address, decode in table.items() if address < ANSWERS}
+    answers = {address - ANSWERS: decode for address, decode in table.items() if address >= ANSWERS}
+    return Decoders(frames, file.profile.channels, file.profile.averaged, answers)
 
 
 def _generate(file: ProfileFile) -> str:
-    from packseal_drivers.decoding import layout, source  # noqa: PLC0415 - needless when the cache is warm
+    from packseal_drivers.decoding import answer, layout, source  # noqa: PLC0415 - needless when the cache is warm
 
-    return source.generate(layout.read(file))
+    return source.generate((*layout.read(file), *answer.read(file)))
 
 
 def _execute(code: CodeType) -> Mapping[int, Decode]:

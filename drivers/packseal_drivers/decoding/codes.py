@@ -2,5 +2,8 @@
 
 SHORT, UNKNOWN_MULTIPLEXER = 1, 2
 
-GENERATOR = 1
+GENERATOR = 2
 """Version of the text; part of the cache's key."""
+
+ANSWERS = 1 << 32
+"""What the number of a request is added to in the table of decoders: above every CAN id and its flags."""

@@ -3,11 +3,13 @@
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from packseal.core.errors import ConfigError
-from packseal_drivers.profile import Mapped, ProfileFile, Signal
+from packseal_drivers.decoding.encodings import WHOLE
+from packseal_drivers.lines import Conversion
+from packseal_drivers.profile import Mapped, ProfileFile
 
 if TYPE_CHECKING:
     from cantools.database.can import Database, Message
@@ -56,7 +58,7 @@ class Field:
 
     slot: int
     bits: Bits
-    line: Signal
+    line: Conversion
     sentinels: tuple[int, ...]
 
 
@@ -97,6 +99,8 @@ def read(file: ProfileFile) -> tuple[MessageLayout, ...]:
     Raises:
         ConfigError: the DBC cannot be read, or the profile names what is not in it.
     """
+    if not file.profile.signal:
+        return ()
     database = _database(file)
     found: dict[str, dict[str, tuple[int, Mapped]]] = {}
     for slot, mapped in enumerate(file.profile.mapped()):
@@ -162,6 +166,11 @@ def _field(file: ProfileFile, message: "Message", slot: int, mapped: Mapped) -> 
     bits = _bits(message, mapped.signal)
     if unusable := _why_unusable(bits, message):
         raise file.wrong(mapped.table, "signal", f"{mapped.signal} {unusable}")
+    if mapped.line.encoding is not None:
+        if bits.is_float or bits.length % WHOLE.get(mapped.line.encoding, 1):
+            reason = f"{mapped.signal} is a field of {bits.length} bits that cannot be {mapped.line.encoding}"
+            raise file.wrong(mapped.table, "encoding", reason)
+        bits = replace(bits, signed=False)
     for pattern in mapped.line.not_available:
         if not -(1 << (bits.length - 1)) <= pattern <= bits.mask:
             reason = f"{pattern} does not fit into the {bits.length} bits of {mapped.signal}"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from packseal_drivers.decoding.layout import Bits
-from packseal_drivers.profile import Signal
+from packseal_drivers.lines import Conversion
 
 FINITE = sys.float_info.max
 
@@ -14,13 +14,13 @@ def is_integral(bits: Bits) -> bool:
     return not bits.is_float and isinstance(bits.scale, int) and isinstance(bits.offset, int)
 
 
-def limits(line: Signal) -> tuple[float, float]:
+def limits(line: Conversion) -> tuple[float, float]:
     """Return the profile's range, the largest finite numbers where it gives none."""
     low = -FINITE if line.minimum is None else float(line.minimum)
     return low, FINITE if line.maximum is None else float(line.maximum)
 
 
-def physical(bits: Bits, line: Signal, raw: float) -> float:
+def physical(bits: Bits, line: Conversion, raw: float) -> float:
     """Return what `raw` means in the quantity's unit: the DBC's scale and offset, then the profile's."""
     value: float = raw if bits.scale == 1 else raw * bits.scale
     value = value + bits.offset if bits.offset else value
@@ -28,7 +28,7 @@ def physical(bits: Bits, line: Signal, raw: float) -> float:
     return value + line.offset if line.offset else value
 
 
-def good_raws(bits: Bits, line: Signal) -> tuple[int, int]:
+def good_raws(bits: Bits, line: Conversion) -> tuple[int, int]:
     """Return the least and greatest raw integer whose value is within the profile's range; an empty range if none is.
 
     Rounding keeps order, so a search by halves over the very operations of the decoder is exact.

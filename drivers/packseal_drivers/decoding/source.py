@@ -13,7 +13,9 @@ from packseal_drivers.decoding.physical import good_raws, is_integral, limits
 _FLOAT_CODE = {16: "e", 32: "f", 64: "d"}
 _PREFACE = (
     "import struct",
+    "from packseal_drivers.decoding.encodings import ENCODINGS as E",
     "fb = int.from_bytes",
+    "NAN = float('nan')",
     *(f"F{n} = struct.Struct('<{code}').unpack" for n, code in _FLOAT_CODE.items()),
 )
 _INTEGER_CODE = {8: "B", 16: "H", 32: "I", 64: "Q"}
@@ -119,7 +121,9 @@ def _aligned(fields: list[Field], total: int) -> list[Field]:
 
 
 def _field(field: Field) -> list[str]:
-    return _float_field(field) if field.bits.is_float else _integer_field(field)
+    if field.line.encoding is not None or field.bits.is_float:
+        return _checked_field(field)
+    return _integer_field(field)
 
 
 def _integer_field(field: Field) -> list[str]:
@@ -136,17 +140,26 @@ def _integer_field(field: Field) -> list[str]:
     return [f" if {' and '.join(tests)}: {good}", f" else: {bad}"]
 
 
-def _float_field(field: Field) -> list[str]:
-    length = field.bits.length
+def _checked_field(field: Field) -> list[str]:
+    """Return the lines of a field whose numbers do not rise with its bits: the value itself is compared."""
     low, high = limits(field.line)
     tests = [f"{low!r} <= x <= {high!r}"] + ([f"r{field.slot} not in {field.sentinels}"] if field.sentinels else [])
     why = f"({int(Flaw.OUT_OF_RANGE)} if x == x else {int(Flaw.NOT_A_NUMBER)})"
-    unpacked = f"F{length}(r{field.slot}.to_bytes({length // 8}, 'little'))[0]"
     return [
-        f" x = {_value(unpacked, field)}",
+        f" x = {_value(_number(field), field)}",
         f" if {' and '.join(tests)}: {_store(field, 'x')}",
         f" else: {_store(field, _flawed(field, why))}",
     ]
+
+
+def _number(field: Field) -> str:
+    raw, length, line = f"r{field.slot}", field.bits.length, field.line
+    if line.encoding == "enumeration":
+        codes = {int(code): value for code, value in line.codes.items()}
+        return f"{codes!r}.get({raw}, NAN)"
+    if line.encoding is not None:
+        return f"E[{line.encoding!r}]({raw}, {length})"
+    return f"F{length}({raw}.to_bytes({length // 8}, 'little'))[0]"
 
 
 def _between(raw: str, low: int, high: int, field: Field) -> str:
