@@ -81,7 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="receive, verify, store and show, until told to stop")
     _add_config(run)
     run.set_defaults(execute=_run)
-    gateway = commands.add_parser("gateway", help="enrol, remove and list gateways")
+    _add_gateway_commands(commands.add_parser("gateway", help="enrol, remove and list gateways"))
+    return parser
+
+
+def _add_gateway_commands(gateway: argparse.ArgumentParser) -> None:
     gateways = gateway.add_subparsers(metavar="COMMAND", title="commands", required=True)
     add = gateways.add_parser("add", help="enrol a gateway; a running sink takes note by itself")
     add.add_argument("public_key", metavar="PUBKEY", type=Path, help="the gateway's .pub file")
@@ -96,7 +100,6 @@ def _parser() -> argparse.ArgumentParser:
     listing = gateways.add_parser("list", help="list the gateways")
     _add_config(listing)
     listing.set_defaults(execute=_gateway_list)
-    return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

@@ -142,23 +142,16 @@ def test_the_front_page_shows_trouble_and_fits_a_phone(
     until(browser, lambda b: text_of(b, "#live") == "live")
     assert "No battery has sent anything yet" in text_of(browser, "main")
     now_ms = time.time_ns() // 1_000_000
-    for number, seconds in ((1, 3700), (2, 1900)):
-        pack = Pack(
-            gateway_key,
-            log_id=bytes([number]) * 16,
-            battery=f"urn:example:battery:{number}",
-            start_ms=now_ms - seconds * 1000,
-        )
-        running.send(pack.begin() + pack.drive(seconds))
-    pack = Pack(
-        gateway_key, log_id=b"3" * 16, battery="https://example.com/batteries/forklift-17", start_ms=now_ms - 600_000
-    )
-    running.send(pack.begin() + pack.drive(600) + pack.end())
+    forklift = "https://example.com/batteries/forklift-17"
+    for name, seconds in (("urn:example:battery:1", 3700), ("urn:example:battery:2", 1900), (forklift, 600)):
+        log_id = name[-1].encode() * 16
+        pack = Pack(gateway_key, log_id=log_id, battery=name, start_ms=now_ms - seconds * 1000)
+        running.send(pack.begin() + pack.drive(seconds) + (pack.end() if name == forklift else []))
     until(browser, lambda b: "agent stopped" in text_of(b, '[data-live="batteries"]'))
     browser.execute_script("document.querySelector('[data-live=batteries] a').focus()")
     stranger = FileSigner(Ed25519PrivateKey.generate())
     running.send(Pack(stranger, log_id=b"9" * 16).begin())
-    running.send(Pack(gateway_key, log_id=b"\x02" * 16, battery="urn:example:battery:2", start_ms=now_ms).begin())
+    running.send(Pack(gateway_key, log_id=b"2" * 16, battery="urn:example:battery:2", start_ms=now_ms).begin())
     until(browser, lambda b: "1 unknown gateway" in text_of(b, '[data-live="unknown"]'))
     assert "1 fork" in text_of(browser, '[data-live="batteries"]')
     assert browser.execute_script("return document.activeElement.matches('[data-live=batteries] a')")
