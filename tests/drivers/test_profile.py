@@ -56,7 +56,7 @@ def test_numbers_in_names_count_channels_and_messages(tmp_path: Path) -> None:
         (SIGNAL + "factor = inf\n", 5, "must be finite"),
         (SIGNAL + "minimum = 3\nmaximum = 2\n", 5, "minimum must be below maximum"),
         (SIGNAL + "count = 2000\n", 5, "count must be at least 1"),
-        (SIGNAL + SIGNAL, 1, "two [[signal]] tables give the same quantity"),
+        (SIGNAL + SIGNAL, 1, "two tables give the same quantity"),
         ("signal = []\n", 1, "at least one [[signal]]"),
         (SIGNAL + "[sampling]\nperiod_s = -1\n", 9, "period_s must be from 0 to 600"),
         (SIGNAL + "[sampling\n", 0, "not TOML"),
