@@ -27,7 +27,7 @@ check: venv ## Lint, format, types and import contracts
 	.venv/bin/lint-imports
 
 test: venv cose-peer ## All tests, installing what they need
-	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver
+	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2
 	PATH="$$PATH:/usr/sbin" PACKSEAL_COSE_PEER_PYTHON="$(CURDIR)/.venv-cose/bin/python" $(PYTHON) -m pytest
 
 bench: venv ## Speed, size and memory as ratios against peers in the same run
