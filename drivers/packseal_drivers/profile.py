@@ -19,6 +19,8 @@ from packseal_drivers.lines import Conversion, Request, RequestField, Signal
 MAX_PERIOD_S = 600
 """The longest window of the sealer."""
 
+MAX_FRAME_BYTES = 64  # CAN FD
+
 
 def check_period(period_s: float) -> None:
     """Raise ValueError for a sampling period that is not allowed."""
@@ -40,6 +42,31 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("silent_after_s must be above 0")
 
 
+class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[[identify.content]]: bytes that a frame must hold, such as a maker's name; several at one place: any of them."""
+
+    id: int
+    """CAN id; 0x8000_0000 added for a 29-bit id."""
+    at: int = 0
+    """First byte, counted from 0."""
+    hex: str = msgspec.field(name="bytes")
+    """The bytes in hex, such as "50 59 4C 4F 4E"."""
+
+    def __post_init__(self) -> None:
+        try:
+            held = bytes.fromhex(self.hex)
+        except ValueError:
+            held = b""
+        if self.at < 0 or not held or self.at + len(held) > MAX_FRAME_BYTES:
+            raise ValueError(
+                f"bytes must be hex, at must not be negative, and both stay within {MAX_FRAME_BYTES} bytes"
+            )
+
+    def is_in(self, data: bytes) -> bool:
+        """Whether `data` holds the bytes."""
+        return data.startswith(bytes.fromhex(self.hex), self.at)
+
+
 class Identify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[identify]: which traffic proves that it is this BMS. Used by `packseal probe`, never to refuse a battery."""
 
@@ -47,6 +74,8 @@ class Identify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """CAN ids that must all be seen; 0x8000_0000 added for a 29-bit id."""
     without: tuple[int, ...] = ()
     """Ids of relatives that must not be seen."""
+    content: tuple[Content, ...] = ()
+    """What must stand in frames as well, where relatives share the ids."""
     within_s: float = 5.0
     """How long a bus must be listened to before a missing id counts."""
 
