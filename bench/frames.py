@@ -7,7 +7,8 @@ from typing import Any
 
 import cantools.database
 
-from packseal_drivers.profile import ProfileFile, Signal
+from packseal_drivers.lines import Signal
+from packseal_drivers.profile import ProfileFile
 
 Frame = tuple[int, bytes]
 Lines = Mapping[tuple[str, str], Signal]
