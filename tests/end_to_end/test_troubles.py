@@ -235,3 +235,16 @@ def test_doctor_says_what_is_right_and_what_is_not(tmp_path: Path) -> None:
         assert "nothing heard in 0.5 s" in silent.stdout
 
     play(scenario)
+
+
+def test_a_stop_in_the_first_instant_is_a_stop(tmp_path: Path) -> None:
+    agent = configure(tmp_path)
+
+    async def scenario() -> None:
+        for pause_s in (0, 0, 0.001, 0.003, 0.01, 0.03):
+            await agent.start()
+            await asyncio.sleep(pause_s)
+            async with asyncio.timeout(10):
+                assert await agent.stop() == 0
+
+    play(scenario)
