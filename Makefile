@@ -5,10 +5,17 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help venv cose-peer demo check test bench lock fmt clean
+.PHONY: help broker test-programs venv cose-peer demo check test bench lock fmt clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
+
+# Before the virtual environment, so that all that apt has to install is asked for at once.
+broker:
+	@scripts/need-programs mosquitto:mosquitto
+
+test-programs:
+	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2
 
 venv:
 	@scripts/make-venv .venv requirements/dev.lock project
@@ -16,8 +23,7 @@ venv:
 cose-peer:
 	@scripts/make-venv .venv-cose requirements/cose-peer.lock
 
-demo: venv ## A simulated battery, the agent, a sink and its web page on this machine; Ctrl-C ends it
-	@scripts/need-programs mosquitto:mosquitto
+demo: broker venv ## A simulated battery, the agent, a sink and its web page on this machine; Ctrl-C ends it
 	@PATH="$$PATH:/usr/sbin" .venv/bin/packseal demo $(ARGS)
 
 check: venv ## Lint, format, types and import contracts
@@ -26,12 +32,10 @@ check: venv ## Lint, format, types and import contracts
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 
-test: venv cose-peer ## All tests, installing what they need
-	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2
+test: test-programs venv cose-peer ## All tests, installing what they need
 	PATH="$$PATH:/usr/sbin" PACKSEAL_COSE_PEER_PYTHON="$(CURDIR)/.venv-cose/bin/python" $(PYTHON) -m pytest
 
-bench: venv ## Speed, size and memory as ratios against peers in the same run
-	@scripts/need-programs mosquitto:mosquitto
+bench: broker venv ## Speed, size and memory as ratios against peers in the same run
 	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench $(ARGS)
 
 lock: ## Pin the newest allowed versions again
