@@ -1,6 +1,7 @@
 """Registry: from what the user wrote about a wire, and a profile, to a driver."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packseal.core.errors import ConfigError
 from packseal.core.sample import Clock
@@ -8,7 +9,10 @@ from packseal_drivers.can_driver import CanDriver, CanLink
 from packseal_drivers.decoding import compile_decoders
 from packseal_drivers.driver import Driver
 from packseal_drivers.profile import ProfileFile, check_period
-from packseal_drivers.settings import LinkSettings, PythonCan, SocketCan
+from packseal_drivers.settings import LinkSettings, PythonCan, Recording, SocketCan, Stream
+
+if TYPE_CHECKING:
+    from packseal_drivers.stream_driver import ReplayLink
 
 ENTRY_POINTS = "packseal.drivers"
 """The entry-point group under which other packages will offer drivers."""
@@ -51,11 +55,21 @@ def open_driver(
         options = settings.options | ({} if settings.bitrate is None else {"bitrate": settings.bitrate})
         link = PythonCanLink(settings.interface, settings.channel, options)
     else:
-        from packseal_drivers.links.stream import StreamLink  # noqa: PLC0415
         from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415
 
-        return StreamDriver(name, StreamLink(directory / settings.path), decoders, period, clock)
+        return StreamDriver(name, _replay_link(settings, directory), decoders, period, clock)
     return CanDriver(name, link, decoders, period, sampling.silent_after_s, clock)
+
+
+def _replay_link(settings: Stream | Recording, directory: Path) -> "ReplayLink":
+    if isinstance(settings, Stream):
+        from packseal_drivers.links.stream import StreamLink  # noqa: PLC0415
+
+        return StreamLink(directory / settings.path)
+    from packseal_drivers.links.recording import RecordingLink  # noqa: PLC0415
+
+    speed = None if settings.speed == "max" else settings.speed
+    return RecordingLink(directory / settings.path, speed, settings.bus)
 
 
 def _checked(period_s: float) -> float:

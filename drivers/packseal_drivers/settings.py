@@ -1,5 +1,8 @@
 """What a user may write about a wire: one Struct per kind of link, told apart by `kind`."""
 
+import math
+from typing import Literal
+
 import msgspec
 
 
@@ -28,4 +31,19 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     """The socket's path, relative to the configuration file."""
 
 
-LinkSettings = SocketCan | PythonCan | Stream
+class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="recording"):
+    """A recorded bus in a file, played once with the recording's own clock; then the battery's log ends."""
+
+    path: str
+    """A .log, .asc, .blf, .mf4 or .csv, with or without .gz, relative to the configuration file."""
+    speed: float | Literal["max"] = "max"
+    """How much faster than it was recorded; "max": as fast as it goes."""
+    bus: str | None = None
+    """Only the frames of this bus, as the file names it, such as can0 or 1; None takes all together."""
+
+    def __post_init__(self) -> None:
+        if self.speed != "max" and not 0 < self.speed < math.inf:
+            raise ValueError('speed must be "max" or a number above 0')
+
+
+LinkSettings = SocketCan | PythonCan | Stream | Recording

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
 
 from packseal.core.errors import LinkError
 from packseal.core.quantities import Quantity
@@ -9,11 +10,27 @@ from packseal.core.sample import Clock, EventCode, Instant, LinkCounts, LinkStat
 from packseal_drivers.decoding import Decoders
 from packseal_drivers.flaws import FlawWatch
 from packseal_drivers.framing.recorded import Recorded
-from packseal_drivers.links.stream import StreamLink
 from packseal_drivers.sampler import Sampler
 
 RETRY_S = 0.2
 FAR_NS = 1 << 62
+
+
+class ReplayLink(Protocol):
+    """A source of recorded frames, with an end."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the recording is over."""
+
+    async def open(self) -> None:
+        """Connect; raises LinkError."""
+
+    async def read(self) -> list[Recorded]:
+        """Return at least one frame, or nothing when the recording has ended; raises LinkError when cut off."""
+
+    def close(self) -> None:
+        """Disconnect; may be called twice."""
 
 
 class RecordingClock:
@@ -34,7 +51,7 @@ class RecordingClock:
 class StreamDriver:
     """Samples of a battery whose frames are replayed. A `Driver`."""
 
-    def __init__(self, name: str, link: StreamLink, decoders: Decoders, period_s: float, clock: Clock) -> None:
+    def __init__(self, name: str, link: ReplayLink, decoders: Decoders, period_s: float, clock: Clock) -> None:
         self.name = name
         self.delivers: frozenset[Quantity] = frozenset(c.quantity for c in decoders.channels)
         self.period_s = period_s

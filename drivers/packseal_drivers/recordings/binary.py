@@ -49,7 +49,9 @@ def mf4_rows(path: Path, troubles: Troubles) -> Iterator[Row]:
         try:
             yield from _rows(MF4Reader(file), troubles)
         except Exception as error:
-            raise InputError(f"{path}: it is no .mf4 that asammdf can read ({error})") from error
+            if not troubles.good:
+                raise InputError(f"{path}: it is no .mf4 that asammdf can read ({error})") from error
+            troubles.note(None, f"the file is broken: {error}")
 
 
 def _rows(messages: "Iterator[can.Message] | can.io.generic.MessageReader", troubles: Troubles) -> Iterator[Row]:
