@@ -39,6 +39,10 @@ class Quantity(Enum):
     CYCLES = QuantitySpec(16, "1", 2, "The BMS's own cycle counter")
     INTERNAL_RESISTANCE_OHM = QuantitySpec(17, "Ω", 6, "Internal resistance the BMS states")
     PACK_POWER_W = QuantitySpec(18, "W", 1, "Pack power the BMS states, charging positive")
+    OPERATING_TIME_H = QuantitySpec(19, "h", 3, "The BMS's own counter of the time it has worked")
+    ENERGY_REMAINING_KWH = QuantitySpec(20, "kWh", 4, "Energy left in the battery as the BMS states it")
+    FULL_CHARGE_ENERGY_KWH = QuantitySpec(21, "kWh", 4, "Energy of the full battery as the BMS states it")
+    REMAINING_CHARGE_AH = QuantitySpec(22, "Ah", 3, "Charge left in the battery as the BMS states it")
 
     @property
     def code(self) -> int:
