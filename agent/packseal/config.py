@@ -15,6 +15,7 @@ from packseal.core.errors import ConfigError
 from packseal.core.toml_error import decode_toml
 from packseal.uplink.tls import TlsFiles
 from packseal_drivers.settings import LinkSettings
+from packseal_drivers.version import parse_version
 
 DEFAULT_PATHS = (Path("packseal.toml"), Path("/etc/packseal/packseal.toml"))
 MAX_WINDOW_S = 600
@@ -83,10 +84,14 @@ class Battery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     link: LinkSettings
     period_s: float | None = None
     """Seconds per sample in place of the profile's; 0 makes one of every distinct frame time."""
+    firmware: str | None = None
+    """Version of the BMS's own program, such as 1.12.0. Without it the BMS counts as one that sends placeholders."""
     declared: Declared = Declared()
 
     def __post_init__(self) -> None:
         _check_uri(self.id)
+        if self.firmware is not None and parse_version(self.firmware) is None:
+            raise ValueError(f"firmware must be a version such as 1.12.0, not {self.firmware!r}")
 
 
 class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

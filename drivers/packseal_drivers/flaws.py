@@ -1,4 +1,7 @@
-"""Flaws told: one event for each kind of unusable value, then at most one an hour, so that no flood seals windows."""
+"""Flaws told: one event for each kind of unusable value, then at most one an hour, so that no flood seals windows.
+
+A placeholder is told of once: it is a fact about the firmware, and stays one.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -30,12 +33,13 @@ class FlawWatch:
         notices = []
         for (quantity, flaw), channels in kinds.items():
             told_ns = self._told_ns.get((quantity, flaw))
-            if told_ns is None or now_ns - told_ns >= AGAIN_NS:
+            if told_ns is None or (now_ns - told_ns >= AGAIN_NS and flaw is not Flaw.PLACEHOLDER):
                 self._told_ns[quantity, flaw] = now_ns
                 facts: dict[str, int | str] = {
                     "quantity": quantity.key,
                     "flaw": flaw.name.lower(),
                     "channels": channels,
                 }
-                notices.append(Notice(EventCode.VALUES_FLAWED, sample.at, facts))
+                code = EventCode.PLACEHOLDER_SEEN if flaw is Flaw.PLACEHOLDER else EventCode.VALUES_FLAWED
+                notices.append(Notice(code, sample.at, facts))
         return notices

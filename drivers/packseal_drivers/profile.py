@@ -15,6 +15,7 @@ from packseal.core.errors import ConfigError
 from packseal.core.quantities import BY_KEY, Channel, Quantity
 from packseal.core.toml_error import decode_toml, line_of
 from packseal_drivers.lines import Conversion, Request, RequestField, Signal
+from packseal_drivers.version import parse_version
 
 MAX_PERIOD_S = 600
 """The longest window of the sealer."""
@@ -100,6 +101,8 @@ class Placeholder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     def __post_init__(self) -> None:
         if self.quantity not in BY_KEY:
             raise ValueError(f"quantity must be one of {', '.join(sorted(BY_KEY))}")
+        if self.until is not None and parse_version(self.until) is None:
+            raise ValueError("until must be a version such as 1.11.0")
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -26,6 +26,7 @@ def open_driver(
     cache: Path | None,
     clock: Clock,
     period_s: float | None = None,
+    firmware: str | None = None,
 ) -> Driver:
     """Return the driver of one battery. Its wire is opened when its batches are first asked for.
 
@@ -36,13 +37,14 @@ def open_driver(
         cache: where generated decoders are kept; None keeps none.
         clock: the machine's clock.
         period_s: seconds per sample in place of the profile's.
+        firmware: version of the battery's own program, on which placeholders depend; None where it is not known.
 
     Raises:
         ConfigError: profile and DBC do not fit, or the settings cannot be used.
     """
     sampling = profile.profile.sampling
     period = sampling.period_s if period_s is None else _checked(period_s)
-    decoders = compile_decoders(profile, cache)
+    decoders = compile_decoders(profile, cache, firmware)
     name = profile.profile.name
     link: CanLink
     if isinstance(settings, SocketCan):

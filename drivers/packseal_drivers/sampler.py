@@ -28,6 +28,7 @@ class Sampler:
     def __init__(self, decoders: Decoders, period_s: float, counts: LinkCounts) -> None:
         self._table = decoders.table
         self._channels = decoders.channels
+        self._constants = decoders.constants
         self._averaged = [i for i, averaged in enumerate(decoders.averaged) if averaged]
         self._period_ns = round(period_s * NS_PER_S)
         self._counts = counts
@@ -68,6 +69,8 @@ class Sampler:
 
     def _close(self, stamp: Stamp, samples: list[Sample]) -> None:
         slots = self._slots
+        for i, bands in self._constants.items():
+            self._take_out(i, bands)
         for i in self._averaged:
             good = [v for v in slots[i] if v is not None]
             slots[i] = sum(good) / len(good) if good else None
@@ -83,6 +86,20 @@ class Sampler:
         for i in self._averaged:
             self._slots[i] = []
         self._flaws: dict[Channel, Flaw] = {}
+
+    def _take_out(self, slot: int, bands: Sequence[tuple[float, float]]) -> None:
+        """Flag what is a placeholder in this slot, so that it is never a value nor part of a mean."""
+        value = self._slots[slot]
+        if isinstance(value, list):
+            self._slots[slot] = [self._unless_constant(v, slot, bands) for v in value]
+        else:
+            self._slots[slot] = self._unless_constant(value, slot, bands)
+
+    def _unless_constant(self, value: float | None, slot: int, bands: Sequence[tuple[float, float]]) -> float | None:
+        if value is not None and any(low <= value <= high for low, high in bands):
+            self._flag(slot, Flaw.PLACEHOLDER)
+            return None
+        return value
 
     def _trouble(self, trouble: int) -> None:
         if trouble == SHORT:

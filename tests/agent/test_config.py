@@ -24,6 +24,7 @@ authorities = "ca.pem"
 [[battery]]
 id = "urn:example:battery:1"
 profile = "packseal/reference96"
+firmware = "1.12.0"
 [battery.link]
 kind = "socketcan"
 channel = "can0"
@@ -54,6 +55,7 @@ def test_a_whole_file_is_read_with_paths_relative_to_it(tmp_path: Path) -> None:
     assert first.link == SocketCan("can0")
     assert second.link == Stream("bus.sock")
     assert first.declared.rated_capacity_ah == 60
+    assert (first.firmware, second.firmware) == ("1.12.0", None)
     assert isinstance(made.file.uplink, Mqtt)
     tls = made.tls(made.file.uplink.tls)
     assert tls is not None
@@ -71,16 +73,17 @@ def test_https_is_told_by_its_kind(tmp_path: Path) -> None:
         ('journal = "data', 'jornal = "data', ["line 3", "jornal", "allowed are id, key, journal"]),
         ('host = "broker.example"', "host = 7", ["line 8", "uplink.host", "Expected `str`"]),
         ('kind = "mqtt"', 'kind = "smoke"', ["line 6", "uplink.kind", "allowed are mqtt, https"]),
-        ('kind = "socketcan"', 'kind = "canbus"', ["line 16", "battery[0].link.kind", "socketcan", "stream"]),
-        ('channel = "can0"', 'chanel = "can0"', ["line 17", "chanel", "allowed are channel"]),
-        ("rated_capacity_ah = 60", "rated_capacity_ah = -1", ["line 18", "declared", "above zero"]),
-        ("rated_capacity_ah = 60", 'rated_capacity_ah = "60 Ah"', ["line 19", "rated_capacity_ah", "Expected `float"]),
-        ('id = "urn:example:battery:2"', "", ["line 21", "battery[1]", "missing required field `id`"]),
+        ('kind = "socketcan"', 'kind = "canbus"', ["line 17", "battery[0].link.kind", "socketcan", "stream"]),
+        ('channel = "can0"', 'chanel = "can0"', ["line 18", "chanel", "allowed are channel"]),
+        ("rated_capacity_ah = 60", "rated_capacity_ah = -1", ["line 19", "declared", "above zero"]),
+        ("rated_capacity_ah = 60", 'rated_capacity_ah = "60 Ah"', ["line 20", "rated_capacity_ah", "Expected `float"]),
+        ('id = "urn:example:battery:2"', "", ["line 22", "battery[1]", "missing required field `id`"]),
+        ('firmware = "1.12.0"', 'firmware = "new"', ["line 12", "battery[0]", "a version such as 1.12.0, not 'new'"]),
         ("urn:example:battery:2", "urn:example:battery:1", ["used twice"]),
         ("urn:example:battery:1", "my battery", ["line 12", "must be a URI"]),
         ("[gateway]", "[gateway]\nwindow_s = 0", ["line 1", "window_s must be from 1 to 600"]),
         ("[gateway]", "[gateway", ["not TOML", "line 1"]),
-        ('profile = "own.toml"', "profile = true", ["line 23", "battery[1].profile"]),
+        ('profile = "own.toml"', "profile = true", ["line 24", "battery[1].profile"]),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, said: list[str]) -> None:

@@ -82,6 +82,7 @@ def open_battery_driver(config: Config, battery: Battery, clock: SystemClock) ->
         cache=config.cache,
         clock=clock,
         period_s=battery.period_s,
+        firmware=battery.firmware,
     )
 
 

@@ -8,6 +8,7 @@ from types import CodeType
 from typing import Any
 
 from packseal.core.quantities import Channel
+from packseal_drivers import placeholders
 from packseal_drivers.decoding import cache
 from packseal_drivers.decoding.codes import ANSWERS, SHORT, UNKNOWN_MULTIPLEXER
 from packseal_drivers.profile import ProfileFile
@@ -27,17 +28,21 @@ Decode = Callable[[bytes, list[Any], Flag], int | None]
 class Decoders:
     """One decoder per address, and one per request of the profile for its answer's bytes.
 
-    A slot takes a float or, where `averaged`, is a list to append to.
+    A slot takes a float or, where `averaged`, is a list to append to. A value within one of its slot's `constants` is a
+    placeholder; whoever closes a sample takes it out.
     """
 
     table: Mapping[int, Decode]
     channels: tuple[Channel, ...]
     averaged: tuple[bool, ...]
     answers: Mapping[int, Decode] = field(default_factory=dict)
+    constants: placeholders.Bands = field(default_factory=dict)
 
 
-def compile_decoders(file: ProfileFile, directory: Path | None = None) -> Decoders:
+def compile_decoders(file: ProfileFile, directory: Path | None = None, firmware: str | None = None) -> Decoders:
     """Return the decoders of a profile, from the cache `directory` where they are in it and it is ours.
+
+    `firmware` is the version of the battery's own program, on which placeholders depend; None where it is not known.
 
     Raises:
         ConfigError: DBC and profile do not fit each other.
@@ -48,20 +53,21 @@ def compile_decoders(file: ProfileFile, directory: Path | None = None) -> Decode
         code = compile(_generate(file), f"<decoders {name[:12]}>", "exec")
         if directory and not cache.write(directory, name, code):
             log.warning("decoders cannot be kept in %s, so every start makes them anew", directory)
-    table = _execute(code)
+    table, steps = _execute(code)
     frames = {address: decode for address, decode in table.items() if address < ANSWERS}
     answers = {address - ANSWERS: decode for address, decode in table.items() if address >= ANSWERS}
-    return Decoders(frames, file.profile.channels, file.profile.averaged, answers)
+    constants = placeholders.bands(file.profile, steps, firmware)
+    return Decoders(frames, file.profile.channels, file.profile.averaged, answers, constants)
 
 
 def _generate(file: ProfileFile) -> str:
-    from packseal_drivers.decoding import answer, layout, source  # noqa: PLC0415 - needless when the cache is warm
+    from packseal_drivers.decoding import answer, layout, source, steps  # noqa: PLC0415 - needless with a warm cache
 
-    return source.generate((*layout.read(file), *answer.read(file)))
+    layouts = (*layout.read(file), *answer.read(file))
+    return f"{source.generate(layouts)}STEPS = {steps.steps(file.profile, layouts)!r}\n"
 
 
-def _execute(code: CodeType) -> Mapping[int, Decode]:
+def _execute(code: CodeType) -> tuple[Mapping[int, Decode], Mapping[int, float]]:
     namespace: dict[str, Any] = {}
     exec(code, namespace)  # noqa: S102 - made from our own text, see cache
-    table: Mapping[int, Decode] = namespace["TABLE"]
-    return table
+    return namespace["TABLE"], namespace["STEPS"]
