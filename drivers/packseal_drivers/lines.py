@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from packseal.core.quantities import BY_KEY
+from packseal_drivers.allowlist import READ_DATA, request_refusal
 
 MAX_CHANNELS = 1000
 """Of one line: more than any pack has cells in series."""
@@ -141,6 +142,9 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError("ask must be 1 to 7 bytes in hex")
         if not 0 <= self.to <= MAX_ID or not 0 <= self.answer <= MAX_ID:
             raise ValueError("to and answer must be CAN ids")
+        refused = request_refusal(self.protocol, self.to, payload)
+        if refused:
+            raise ValueError(f"packseal only reads, and ask and to are refused: {refused}")
         if not self.period_s >= MIN_PERIOD_S:
             raise ValueError(f"period_s must be at least {MIN_PERIOD_S}")
 
@@ -151,6 +155,6 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def expected(self) -> bytes:
-        """How a positive answer starts: the service plus 0x40, then the identifier (ISO 14229-1 §8.4)."""
+        """How a positive answer starts: the service plus 0x40, then what names the data (ISO 14229-1 §8.4, J1979)."""
         payload = self.payload
-        return bytes((payload[0] + 0x40 & 0xFF,)) + payload[1:3]
+        return bytes((payload[0] + 0x40 & 0xFF,)) + payload[1 : 3 if payload[0] == READ_DATA else 2]

@@ -78,6 +78,9 @@ class EventCode(IntEnum):
     BUS_RECOVERED = 5  # messages come again
     LINK_LOST = 6  # the adapter or connection is gone
     FRAMES_DROPPED = 7  # messages arrived but were lost before they could be read
+    ECU_SILENT = 8  # what is asked of a control unit stays without an answer
+    ECU_ANSWERS = 9  # a control unit that was silent answers again
+    ADDRESS_CLASH = 10  # two devices use the same ids, so their messages cannot be told apart
     DEEP_DISCHARGE = 20  # a cell fell below its declared limit
     OVERCHARGE = 21  # a cell rose above its declared limit
     VALUES_FLAWED = 30  # values on the wire were unusable, see the flaws
@@ -116,3 +119,12 @@ class LinkCounts:
     dropped: int = 0  # frames the kernel dropped before we read them
     samples: int = 0
     error_frames: int = 0
+    requests: int = 0  # sent, each of them a read
+    answers: int = 0  # whole and to what was asked
+    negative: int = 0  # requests that the other side declined
+    declined: dict[int, int] = field(default_factory=dict)  # the same by their response code, ISO 14229-1 annex A
+    unanswered: int = 0  # requests without an answer in time
+    unexpected: int = 0  # messages on an answer's id that nobody asked for, as of a second device
+    cut: int = 0  # transfers given up: broken, out of order, too long or without an end
+    refused: int = 0  # what was to be sent and must not leave
+    unsent: int = 0  # frames for which the interface had no room
