@@ -12,6 +12,7 @@ import msgspec
 
 from packseal.core.declared import Declared
 from packseal.core.errors import ConfigError
+from packseal.core.passport import MAX_ID_BYTES
 from packseal.core.toml_error import decode_toml
 from packseal.uplink.tls import TlsFiles
 from packseal_drivers.settings import LinkSettings
@@ -187,3 +188,5 @@ def _existing() -> Iterator[Path]:
 def _check_uri(text: str) -> None:
     if not _URI.fullmatch(text):
         raise ValueError(f"{text!r} must be a URI, such as urn:example:battery:4711")
+    if len(text) > MAX_ID_BYTES:
+        raise ValueError(f"an id may have at most {MAX_ID_BYTES} characters, {text[:20]}… has {len(text)}")

@@ -18,7 +18,7 @@ def snapshot() -> Snapshot:
         ),
         Reading(Field.CAPACITY_FADE, missing=Missing.NOT_DECLARED),
     )
-    return Snapshot(readings, {VOLTAGE: 391.2, CURRENT: -30.25}, (3700, 3702, 3699))
+    return Snapshot(readings, {VOLTAGE: 391.2, CURRENT: -30.25}, (3700, 3702, None, 3699, 0), WALL_MS - 86_400_000)
 
 
 def window() -> Telemetry:

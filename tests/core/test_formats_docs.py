@@ -18,8 +18,8 @@ VECTORS = Path(__file__).parents[1] / "vectors"
 
 NOT_GRAMMAR = (
     "in two bytes|in three bytes|of two bytes|indefinite length|of chunks|out of order|before a shorter one|twice"
-    "|unknown code|unknown field|unknown quantity|names a predecessor|null at its end|cells that are none|larger steps"
-    "|none is the lowest"
+    "|unknown code|unknown field|unknown quantity|names a predecessor|null at its end|cells that are none"
+    "|none is known|another middle|the upper median|not far enough|has an offset too|beyond the last cell|the larger s"
 )
 """Refused by rules that CDDL does not express: the deterministic form, orders, tables of codes, sums."""
 

@@ -16,6 +16,7 @@ from packseal.keys import file
 from packseal.keys.file import FileSigner
 
 START_MS = 1_800_000_000_000
+TEN_YEARS_MS = 315_360_000_000
 WORKSHOP_FIELDS = [
     Field.STATE_OF_CHARGE,
     Field.STATE_OF_HEALTH_BMS,
@@ -38,7 +39,8 @@ def snapshot(fields: list[Field], cells: int = 16) -> Snapshot:
         else Reading(f, missing=Missing.NOT_DECLARED)
         for f in sorted(fields, key=lambda f: f.code)
     ]
-    return Snapshot(tuple(readings), {Channel(Quantity.PACK_VOLTAGE_V): 391.2}, tuple(3700 + i for i in range(cells)))
+    present = {Channel(Quantity.PACK_VOLTAGE_V): 391.2}
+    return Snapshot(tuple(readings), present, tuple(3700 + i for i in range(cells)), START_MS - TEN_YEARS_MS)
 
 
 def window() -> Telemetry:

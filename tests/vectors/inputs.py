@@ -66,7 +66,7 @@ def body(kind: int, of: Json) -> Body:
     match Kind(kind):
         case Kind.SNAPSHOT:
             readings = tuple(_reading(r) for r in of["readings"])
-            return Snapshot(readings, _values(of.get("present", ())), tuple(of.get("cells_mv", ())))
+            return Snapshot(readings, _values(of.get("present", ())), tuple(of.get("cells_mv", ())), of.get("began_ms"))
         case Kind.TELEMETRY:
             window = (of["first_mono_ms"], of["first_wall_ms"], of["count"], of["span_ms"])
             return Telemetry(*window, bytes.fromhex(of["columns"]))

@@ -80,12 +80,22 @@ BODIES: list[tuple[str, Kind, Json]] = [
     (
         "a snapshot with cells",
         Kind.SNAPSHOT,
-        {"readings": READINGS, "present": PRESENT, "cells_mv": [3700, 3702, 3699, 3955, 3701]},
+        {
+            "readings": READINGS,
+            "present": PRESENT,
+            "cells_mv": [3700, 3702, 3699, 3827, 3701],
+            "began_ms": WALL_MS - 31_536_000_000,
+        },
     ),
     (
-        "a snapshot whose cells are far apart, so that they are kept in steps of 3 mV",
+        "a snapshot with a dead cell, one that is not known, and one too far from the others in either direction",
         Kind.SNAPSHOT,
-        {"readings": READINGS[:1], "cells_mv": [3100, 3610, 3610, 3397]},
+        {"readings": READINGS[:1], "cells_mv": [3610, 0, None, 3611, 3739, 3482, 3738, 3484, None]},
+    ),
+    (
+        "a snapshot whose counters began, by a clock that was stepped back since, after it",
+        Kind.SNAPSHOT,
+        {"readings": [], "cells_mv": [-20, 3600], "began_ms": WALL_MS + 86_400_000},
     ),
     ("the smallest snapshot", Kind.SNAPSHOT, {"readings": []}),
     (

@@ -10,6 +10,7 @@ from tests.vectors.make import ISSUER, KEYS, LOG_ID, SUBJECT, WALL_MS
 from tests.vectors.spoiled_bodies import COLUMNS, EVENTS, GAPS, SNAPSHOTS
 from tests.vectors.spoiled_cbor import Pairs, Raw, loose
 
+from packseal.core import cose
 from packseal.core.bodies import Kind
 
 ED25519 = VectorSigner(KEYS["ed25519"])
@@ -60,6 +61,7 @@ def sealed(
     """A record as it should be, but of any header and payload, signed over exactly these bytes."""
     shield, inner = loose(protected(signer) if header is None else header), loose(content)
     signature = signer.sign(b"\x84\x6aSignature1" + loose(shield) + b"\x40" + loose(inner))
+    signature = cose.low_s(signature) if signer is P256 else signature
     return start + loose(shield) + b"\xa0" + loose(inner) + loose(signature)
 
 
@@ -97,6 +99,12 @@ def envelopes() -> Iterator[tuple[str, bytes]]:
     yield "a protected header that is a map and not its bytes", b"\xd2\x84" + shield[2:] + b"\xa0" + inner + signature
 
 
+def _larger_s() -> bytes:
+    """A record that verifies, changed by someone without the key into another one that does."""
+    good = sealed(payload(), signer=P256)
+    return good[:-32] + (cose.P256_ORDER - int.from_bytes(good[-32:], "big")).to_bytes(32, "big")
+
+
 def headers() -> Iterator[tuple[str, object]]:
     """Wrong protected headers, signed."""
     good = protected()
@@ -118,6 +126,8 @@ def headers() -> Iterator[tuple[str, object]]:
     yield "a claim too many", {**good, 15: {1: ISSUER, 2: SUBJECT, 6: 1_800_000_000}}
     yield "an issuer as bytes", {**good, 15: {1: ISSUER.encode(), 2: SUBJECT}}
     yield "a subject that is not UTF-8", {**good, 15: {1: ISSUER, 2: Raw(b"\x62\xc3\x28")}}
+    yield "an issuer of 256 bytes", {**good, 15: {1: "urn:" + "a" * 252, 2: SUBJECT}}
+    yield "a subject of 256 bytes in 130 characters", {**good, 15: {1: ISSUER, 2: "urn:" + "ä" * 126}}
 
 
 def payloads() -> Iterator[tuple[str, object]]:
@@ -167,6 +177,7 @@ def bodies() -> Iterator[tuple[str, object]]:
             yield f"{kind.name.lower()}: {name}", payload(kind, body)
     yield "telemetry: no columns", payload(Kind.TELEMETRY, {1: 0, 2: 0, 3: 1, 4: 0})
     yield "telemetry: a count below zero", payload(Kind.TELEMETRY, {1: 0, 2: 0, 3: -1, 4: 0, 5: b""})
+    yield "telemetry: 100001 samples", payload(Kind.TELEMETRY, {1: 0, 2: 0, 3: 100_001, 4: 0, 5: b""})
     yield "telemetry: columns as text", payload(Kind.TELEMETRY, {1: 0, 2: 0, 3: 1, 4: 0, 5: ""})
     yield "lifecycle: an unknown code", payload(Kind.LIFECYCLE, {1: 200})
 
@@ -218,6 +229,7 @@ def signatures() -> Iterator[Spoiled]:
 def all_single() -> list[Spoiled]:
     """Every negative vector of a single record."""
     spoiled = [Spoiled(name, "parse", FORMAT, (raw,)) for name, raw in envelopes()]
+    spoiled.append(Spoiled("a signature with the larger s", "parse", FORMAT, (_larger_s(),), "p256"))
     spoiled += [Spoiled(name, "parse", FORMAT, (sealed(payload(), header),)) for name, header in headers()]
     spoiled += [Spoiled(name, "parse", FORMAT, (sealed(content),)) for name, content in (*payloads(), *bodies())]
     spoiled += [Spoiled(name, "columns", FORMAT, (raw,)) for name, raw in telemetry()]

@@ -54,6 +54,7 @@ def _body(entry: Record) -> dict[str, Any]:
                 "readings": {r.field.key: _reading(r) for r in body.readings},
                 "present": {channel_name(c, channels): v for c, v in body.present.items()},
                 "cells_mv": list(body.cells_mv),
+                "began_ms": body.began_ms,
             }
         case Telemetry() as body:
             return {"first_wall_ms": body.first_wall_ms, "span_ms": body.span_ms, "samples": _samples(body.rows())}

@@ -64,6 +64,8 @@ def snapshot_lines(body: Snapshot) -> list[str]:
     """Return a snapshot's readings, present values and cells as tables."""
     head = ("field", "value", "unit", "±", "from", "method", "last update", "coverage")
     text = table(head, map(_reading_cells, body.readings), right=(1, 3, 7))
+    if body.began_ms is not None:
+        text += ["", f"the counters run since {utc(body.began_ms)}"]
     if body.present:
         channels = list(body.present)
         rows = [
@@ -71,12 +73,17 @@ def snapshot_lines(body: Snapshot) -> list[str]:
             for c, v in body.present.items()
         ]
         text += ["", *table(("present", "value", "unit"), rows, right=(1,))]
-    if body.cells_mv:
-        low, high = min(body.cells_mv), max(body.cells_mv)
-        text += ["", f"{len(body.cells_mv)} cells, {low} to {high} mV, {high - low} mV apart"]
-        for start in range(0, len(body.cells_mv), CELLS_PER_LINE):
-            shown = " ".join(f"{mv:5}" for mv in body.cells_mv[start : start + CELLS_PER_LINE])
-            text.append(f"  from cell {start:3}: {shown}")
+    return [*text, "", *_cell_lines(body.cells_mv)] if body.cells_mv else text
+
+
+def _cell_lines(cells_mv: Sequence[int | None]) -> list[str]:
+    known = [mv for mv in cells_mv if mv is not None]
+    low, high = min(known), max(known)
+    silent = f", {len(cells_mv) - len(known)} not known" if len(known) < len(cells_mv) else ""
+    text = [f"{len(cells_mv)} cells, {low} to {high} mV, {high - low} mV apart{silent}"]
+    for start in range(0, len(cells_mv), CELLS_PER_LINE):
+        shown = " ".join(f"{'-' if mv is None else mv:>5}" for mv in cells_mv[start : start + CELLS_PER_LINE])
+        text.append(f"  from cell {start:3}: {shown}")
     return text
 
 

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Any
 
 from packseal.core import cbor, columns
-from packseal.core.errors import FormatError
+from packseal.core.errors import FormatError, InputError
 from packseal.core.passport import Snapshot
 from packseal.core.readings_cbor import decode_snapshot, encode_snapshot
 from packseal.core.sample import EventCode
@@ -15,6 +15,10 @@ Attributes = Mapping[str, int | str | bytes]
 """Small facts by name. Names are lower-case words with their unit, such as `duration_ms`."""
 
 MAX_ATTRIBUTES = 32
+MAX_ATTRIBUTE_NAME_BYTES = 64
+MAX_ATTRIBUTE_BYTES = 1024
+MAX_TELEMETRY_SAMPLES = 100_000
+"""Five times what an open window may hold (sealer.MAX_WINDOW_SAMPLES): bounds the work of unfolding a record."""
 
 
 class Kind(IntEnum):
@@ -104,11 +108,18 @@ KIND_OF: dict[type, Kind] = {
 
 
 def encode_body(body: Body, wall_ms: int) -> Mapping[int, object]:
-    """Return the CBOR map of `body` for a record of wall time `wall_ms`."""
+    """Return the CBOR map of `body` for a record of wall time `wall_ms`.
+
+    Raises:
+        InputError: an attribute is too long; a profile's name, for one, comes from the user.
+        ValueError: too many samples.
+    """
     match body:
         case Snapshot():
             return encode_snapshot(body, wall_ms)
         case Telemetry():
+            if body.count > MAX_TELEMETRY_SAMPLES:
+                raise ValueError(f"a window of {body.count} samples; the limit is {MAX_TELEMETRY_SAMPLES}")
             return {1: body.first_mono_ms, 2: body.first_wall_ms, 3: body.count, 4: body.span_ms, 5: body.blob}
         case Gap():
             return {1: int(body.cause), 2: body.from_wall_ms, 3: body.to_wall_ms, **_attributes(4, body.attributes)}
@@ -137,11 +148,14 @@ def decode_body(kind: Kind, value: object, wall_ms: int) -> Body:
 
 def _decode_telemetry(value: object) -> Telemetry:
     parts = cbor.as_map(value, "telemetry", (1, 2, 3, 4, 5))
-    mono, wall, count, span = (cbor.as_uint(parts[k], "telemetry window") for k in (1, 2, 3, 4))
+    mono, wall, span = (cbor.as_uint(parts[k], "telemetry window") for k in (1, 2, 4))
+    count = cbor.as_uint(parts[3], "telemetry samples", MAX_TELEMETRY_SAMPLES + 1)
     return Telemetry(mono, wall, count, span, cbor.as_bytes(parts[5], "telemetry columns"))
 
 
 def _attributes(key: int, attributes: Attributes) -> dict[int, object]:
+    if too_long := _too_long(attributes):
+        raise InputError(too_long)
     # A truth value is written as 0 or 1: the format knows integers, text and bytes.
     return {key: {k: int(v) if isinstance(v, int) else v for k, v in attributes.items()}} if attributes else {}
 
@@ -156,7 +170,19 @@ def _read_attributes(value: object) -> Attributes:
             raise FormatError("attributes map text to an integer, a text or a byte string")
         if isinstance(fact, int):
             cbor.as_int(fact, name)
+    if too_long := _too_long(value):
+        raise FormatError(too_long)
     return dict(value)
+
+
+def _too_long(attributes: Attributes) -> str:
+    """Return which attribute is beyond its bound, in bytes of UTF-8; nothing when all are within."""
+    for name, fact in attributes.items():
+        if len(name.encode()) > MAX_ATTRIBUTE_NAME_BYTES:
+            return f"attribute name {name[:20]}… is longer than {MAX_ATTRIBUTE_NAME_BYTES} bytes"
+        if not isinstance(fact, int) and len(fact.encode() if isinstance(fact, str) else fact) > MAX_ATTRIBUTE_BYTES:
+            return f"attribute {name} is longer than {MAX_ATTRIBUTE_BYTES} bytes"
+    return ""
 
 
 def _member(codes: Any, value: object) -> Any:

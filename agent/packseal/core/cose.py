@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from packseal.core import cbor
 from packseal.core.errors import FormatError, InputError, VerifyError
+from packseal.core.passport import MAX_ID_BYTES
 
 TAG_SIGN1 = 18  # RFC 9052 §4.2
 HEADER_ALG, HEADER_KID, HEADER_CWT_CLAIMS = 1, 4, 15  # RFC 9052 §3.1; RFC 9597 §2
@@ -126,14 +127,20 @@ class Envelope:
         signer: the key.
         issuer: the URI of who signs (CWT claim 1).
         subject: the URI of what it is about (CWT claim 2).
+
+    Raises:
+        InputError: issuer or subject is longer than MAX_ID_BYTES.
     """
 
     def __init__(self, signer: Signer, issuer: str, subject: str) -> None:
+        for name in (issuer, subject):
+            if len(name.encode()) > MAX_ID_BYTES:
+                raise InputError(f"id {name[:40]}… is longer than {MAX_ID_BYTES} bytes: take a shorter one")
         claims = {CLAIM_ISSUER: issuer, CLAIM_SUBJECT: subject}
         protected = cbor.byte_string(
             cbor.encode({HEADER_ALG: int(signer.algorithm), HEADER_KID: signer.kid, HEADER_CWT_CLAIMS: claims})
         )
-        self._sign = signer.sign if signer.algorithm is Algorithm.EDDSA else lambda data: _low_s(signer.sign(data))
+        self._sign = signer.sign if signer.algorithm is Algorithm.EDDSA else lambda data: low_s(signer.sign(data))
         self._to_be_signed = _TO_BE_SIGNED_START + protected + b"\x40"  # empty external_aad
         self._start = _SIGN1_START + protected + b"\xa0"  # empty unprotected header
 
@@ -143,10 +150,31 @@ class Envelope:
         return self._start + wrapped + cbor.byte_string(self._sign(self._to_be_signed + wrapped))
 
 
-def _low_s(signature: bytes) -> bytes:
+def low_s(signature: bytes) -> bytes:
     """Return the one of the two valid forms (r, s) and (r, n - s) of an ECDSA signature whose s is the smaller."""
     s = int.from_bytes(signature[32:], "big")
     return signature[:32] + min(s, P256_ORDER - s).to_bytes(32, "big")
+
+
+def check_signature_form(algorithm: int, signature: bytes) -> None:
+    """Raise FormatError unless `signature` has 64 bytes and, for ES256, the smaller s.
+
+    Anyone can turn (r, s) into (r, n - s), which verifies as well: were both taken, a stranger could make a second
+    record of the same content with another hash, and so the look of a fork.
+    """
+    if len(signature) != SIGNATURE_BYTES:
+        raise FormatError(f"a signature of {len(signature)} bytes where {SIGNATURE_BYTES} are needed")
+    if algorithm == Algorithm.ES256 and int.from_bytes(signature[32:], "big") > P256_ORDER // 2:
+        raise FormatError("of an ES256 signature's two forms only the one with the smaller s is taken")
+
+
+def read_claims(value: object) -> tuple[str, str]:
+    """Return issuer and subject of a CWT claims map that holds nothing else; raises FormatError."""
+    claims = cbor.as_map(value, "CWT claims", (CLAIM_ISSUER, CLAIM_SUBJECT))
+    issuer, subject = (cbor.as_text(claims[k], "issuer or subject") for k in (CLAIM_ISSUER, CLAIM_SUBJECT))
+    if max(len(issuer.encode()), len(subject.encode())) > MAX_ID_BYTES:
+        raise FormatError(f"issuer or subject is longer than {MAX_ID_BYTES} bytes")
+    return issuer, subject
 
 
 def parse(data: bytes, *, tagged: bool = True) -> Sign1:

@@ -149,20 +149,20 @@ def write_receipt(envelope: cose.Envelope, end: tuple[bytes, int, bytes], wall_m
 
 
 def verify_receipt(raw: bytes, key: cose.PublicKey) -> Receipt:
-    """Parse and verify a receipt; raises FormatError or VerifyError."""
+    """Parse and verify a receipt, accepting only the one canonical form; raises FormatError or VerifyError."""
     cbor.decode(raw, "receipt")
     message = cose.parse(raw)
     header = cbor.as_map(cbor.decode(message.protected, "protected header"), "protected header", (1, 4, 15))
     if header[cose.HEADER_KID] != key.kid or message.unprotected:
         raise VerifyError("the receipt is not signed by the sink's key that this gateway trusts")
+    cose.check_signature_form(key.algorithm, message.signature)
     cose.verify(message, key)
     parts = cbor.as_map(cbor.decode(message.payload, "receipt payload"), "receipt payload", (0, 1, 2, 3, 4, 7))
     if parts[0] != VERSION or parts[1] != RECEIPT_KIND:
         raise FormatError("not a receipt of version 1")
-    claims = cbor.as_map(header[cose.HEADER_CWT_CLAIMS], "CWT claims", (cose.CLAIM_ISSUER, cose.CLAIM_SUBJECT))
     return Receipt(
         raw=raw,
-        issuer=cbor.as_text(claims[cose.CLAIM_ISSUER], "issuer"),
+        issuer=cose.read_claims(header[cose.HEADER_CWT_CLAIMS])[0],
         kid=key.kid,
         log_id=cbor.as_bytes(parts[2], "log id", LOG_ID_BYTES),
         sequence=cbor.as_uint(parts[3], "sequence"),

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from packseal.core.quantities import Channel
 
+MAX_ID_BYTES = 255
+"""Bound on the URI of a gateway or battery in UTF-8, so that a reader can set aside room for it."""
+
 
 class FieldSpec(NamedTuple):
     """What is fixed about a passport field. Records keep value and uncertainty at `decimals` digits."""
@@ -126,10 +129,12 @@ class Reading:
 class Snapshot:
     """All Readings of one battery at one instant, in the order of their codes.
 
-    `present` holds the latest pack-level values a workshop looks at first; `cells_mv` the latest cell voltages in
-    millivolts, in the order of the cells, empty where the BMS gives none.
+    `present` holds the pack-level values a workshop looks at first; `cells_mv` the cell voltages in millivolts by the
+    cells' numbers, None for one that is not known, empty where none is. Both hold only what is not stale.
+    `began_ms` is the UTC time since when the counters run, in milliseconds; None where it is not known.
     """
 
     readings: Sequence[Reading]
     present: Mapping[Channel, float] = field(default_factory=dict)
-    cells_mv: Sequence[int] = ()
+    cells_mv: Sequence[int | None] = ()
+    began_ms: int | None = None

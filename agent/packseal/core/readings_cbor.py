@@ -1,6 +1,7 @@
 """Snapshot ⇄ CBOR: integers at each field's resolution, so that a standard snapshot fits a 503-byte NFC tag.
 
-`{1: [reading …], 2: [[code, index, value] …], 3: [lowest mV, step mV, offsets]}`, keys 2 and 3 only where present.
+`{1: [reading …], 2: [[code, index, value] …], 3: [middle mV, offsets, [[cell, mV] …]], 4: ms since counters began}`,
+keys 2 to 4 only where present.
 A reading is `[code, value, originator, method, age ms, uncertainty, coverage ‰]` with trailing nulls cut, or
 `[code, null, reason]`. What no scaled integer can hold is written as flawed or left out, so that one absurd value
 never makes a record that no reader takes.
@@ -14,7 +15,8 @@ from packseal.core.passport import FIELD_BY_CODE, Method, Missing, Originator, R
 from packseal.core.quantities import BY_CODE, Channel
 
 PER_MILLE = 1000
-CELL_OFFSET_MAX = 255  # one byte per cell
+CELL_REACH_MV = 127  # one byte per cell: middle - 127 … middle + 127 mV as 0 … 254
+CELL_APART = 255  # and one value for a cell that is listed as an exception, or not known
 
 
 def encode_snapshot(snapshot: Snapshot, wall_ms: int) -> dict[int, object]:
@@ -27,14 +29,16 @@ def encode_snapshot(snapshot: Snapshot, wall_ms: int) -> dict[int, object]:
     ]
     if present:
         body[2] = present
-    if snapshot.cells_mv:
+    if any(mv is not None for mv in snapshot.cells_mv):
         body[3] = _encode_cells(snapshot.cells_mv)
+    if snapshot.began_ms is not None:
+        body[4] = wall_ms - snapshot.began_ms
     return body
 
 
 def decode_snapshot(value: object, wall_ms: int) -> Snapshot:
     """Return the Snapshot of a record of wall time `wall_ms`; raises FormatError."""
-    parts = cbor.as_map(value, "snapshot", (1,), (2, 3))
+    parts = cbor.as_map(value, "snapshot", (1,), (2, 3, 4))
     readings = [_decode_reading(r, wall_ms) for r in cbor.as_array(parts[1], "readings")]
     codes = [r.field.code for r in readings]
     if codes != sorted(set(codes)):
@@ -47,7 +51,8 @@ def decode_snapshot(value: object, wall_ms: int) -> Snapshot:
         quantity = BY_CODE[cbor.as_code(triple[0], "quantity", BY_CODE)]
         channel = Channel(quantity, cbor.as_uint(triple[1], "index"))
         present[channel] = cbor.as_scaled(triple[2], quantity.key) / 10**quantity.decimals
-    return Snapshot(tuple(readings), present, _decode_cells(parts.get(3)))
+    began_ms = wall_ms - cbor.as_int(parts[4], "time since the counters began") if 4 in parts else None  # noqa: PLR2004
+    return Snapshot(tuple(readings), present, _decode_cells(parts.get(3)), began_ms)
 
 
 def _encode_reading(reading: Reading, wall_ms: int) -> list[object]:
@@ -71,11 +76,14 @@ def _encode_reading(reading: Reading, wall_ms: int) -> list[object]:
     return parts
 
 
-def _encode_cells(cells_mv: Sequence[int]) -> list[object]:
-    lowest = min(cells_mv)
-    step = max(1, -(-(max(cells_mv) - lowest) // CELL_OFFSET_MAX))
-    # Rounded up: only so does the highest cell, as read back, ask for the same step again.
-    return [lowest, step, bytes(-(-(mv - lowest) // step) for mv in cells_mv)]
+def _encode_cells(cells_mv: Sequence[int | None]) -> list[object]:
+    known = sorted(mv for mv in cells_mv if mv is not None)
+    middle = known[(len(known) - 1) // 2]  # the lower median: one dead cell does not move it
+    offsets = bytes(
+        CELL_APART if mv is None or abs(mv - middle) > CELL_REACH_MV else mv - middle + CELL_REACH_MV for mv in cells_mv
+    )
+    apart = [[i, mv] for i, mv in enumerate(cells_mv) if mv is not None and offsets[i] == CELL_APART]
+    return [middle, offsets, apart] if apart else [middle, offsets]
 
 
 def _scaled(value: float, decimals: int) -> int | None:
@@ -109,12 +117,19 @@ def _decode_reading(value: object, wall_ms: int) -> Reading:
         raise FormatError(f"{field.key}: {error}") from error
 
 
-def _decode_cells(value: object) -> Sequence[int]:
+def _decode_cells(value: object) -> Sequence[int | None]:
+    """Return the cells; that `value` is what `_encode_cells` makes of them is checked with the whole payload."""
     if value is None:
         return ()
     parts = cbor.as_array(value, "cell voltages")
-    if len(parts) != 3:  # noqa: PLR2004
-        raise FormatError("cell voltages are [lowest mV, step mV, offsets]")
+    if len(parts) not in (2, 3):
+        raise FormatError("cell voltages are [middle mV, offsets] or [middle mV, offsets, exceptions]")
     # A cell that was discharged too far shows a negative voltage.
-    lowest, step = cbor.as_scaled(parts[0], "lowest cell"), cbor.as_uint(parts[1], "step", cbor.SCALED_BELOW)
-    return tuple(lowest + step * offset for offset in cbor.as_bytes(parts[2], "cell offsets"))
+    middle, offsets = cbor.as_scaled(parts[0], "middle cell"), cbor.as_bytes(parts[1], "cell offsets")
+    cells_mv = [None if offset == CELL_APART else middle + offset - CELL_REACH_MV for offset in offsets]
+    for entry in cbor.as_array(parts[2], "cells apart") if len(parts) > 2 else ():  # noqa: PLR2004
+        pair = cbor.as_array(entry, "cell apart")
+        if len(pair) != 2:  # noqa: PLR2004
+            raise FormatError("a cell apart is [cell, mV]")
+        cells_mv[cbor.as_uint(pair[0], "cell", len(cells_mv))] = cbor.as_scaled(pair[1], "cell voltage")
+    return tuple(cells_mv)

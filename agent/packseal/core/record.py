@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from packseal.core import cbor, cose
-from packseal.core.bodies import KIND_OF, Body, Kind, decode_body, encode_body
+from packseal.core.bodies import KIND_OF, Body, Kind, Telemetry, decode_body, encode_body
 from packseal.core.errors import FormatError, VerifyError
 from packseal.core.sample import ClockQuality
 
@@ -95,9 +95,8 @@ def parse(raw: bytes) -> Record:
     message = cose.parse(raw)
     if message.unprotected:
         raise FormatError("a record's unprotected header must be empty")
-    if len(message.signature) != cose.SIGNATURE_BYTES:
-        raise FormatError(f"a record's signature must have {cose.SIGNATURE_BYTES} bytes")
     algorithm, kid, issuer, subject = _parse_protected(message.protected)
+    cose.check_signature_form(algorithm, message.signature)
     header, kind, body = parse_payload(message.payload)
     return Record(raw, issuer, subject, algorithm, kid, header, kind, body)
 
@@ -129,18 +128,22 @@ def verify(raw: bytes, key: cose.PublicKey) -> Record:
     return record
 
 
+def check_contents(record: Record) -> None:
+    """Unfold what `parse` leaves folded; raises FormatError where telemetry columns are not those of their window."""
+    if isinstance(record.body, Telemetry):
+        record.body.rows()
+
+
 def _parse_protected(protected: bytes) -> tuple[int, bytes, str, str]:
     parts = cbor.as_map(
         cbor.decode(protected, "protected header"),
         "protected header",
         (cose.HEADER_ALG, cose.HEADER_KID, cose.HEADER_CWT_CLAIMS),
     )
-    claims = cbor.as_map(parts[cose.HEADER_CWT_CLAIMS], "CWT claims", (cose.CLAIM_ISSUER, cose.CLAIM_SUBJECT))
     return (
         cbor.as_code(parts[cose.HEADER_ALG], "signature algorithm", set(cose.Algorithm)),
         cbor.as_bytes(parts[cose.HEADER_KID], "kid", HASH_BYTES),
-        cbor.as_text(claims[cose.CLAIM_ISSUER], "issuer"),
-        cbor.as_text(claims[cose.CLAIM_SUBJECT], "subject"),
+        *cose.read_claims(parts[cose.HEADER_CWT_CLAIMS]),
     )
 
 

@@ -16,7 +16,7 @@ from packseal.core.meter.reported import Reported, ReportedState
 from packseal.core.meter.throughput import Throughput, ThroughputState
 from packseal.core.passport import Snapshot
 from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import Notice, Sample
+from packseal.core.sample import ClockQuality, Instant, Notice, Sample
 
 STATE_VERSION = 1
 PERIODS_PER_GAP = 3
@@ -32,12 +32,19 @@ PRESENT = (
 MAX_SNAPSHOT_CELLS = 400
 """An 800 V pack has about 220 cells in series; more is a mistake in a profile."""
 
+ABSURD_V = 1e9
+"""What no telemetry column holds either (columns.ABSURD), and no number at all, is not kept as a cell's voltage."""
+
 
 class MeterState(msgspec.Struct, kw_only=True):
-    """All that a meter must remember over a restart. `last_wall_ms` is the UTC time of the last sample, 0 for none."""
+    """All that a meter must remember over a restart.
+
+    `last_wall_ms` is the UTC time of the last sample, 0 for none; `began_wall_ms` that of the first, None for none.
+    """
 
     version: int = STATE_VERSION
     last_wall_ms: int = 0
+    began_wall_ms: int | None = None
     throughput: ThroughputState = msgspec.field(default_factory=ThroughputState)
     exposure: ExposureState = msgspec.field(default_factory=ExposureState)
     abuse: AbuseState = msgspec.field(default_factory=AbuseState)
@@ -62,13 +69,15 @@ class Meter:
     ) -> None:
         self._state = _load(state) if state is not None else MeterState()
         self.gap_limit_s = max(GAP_LIMIT_S, PERIODS_PER_GAP * period_s)
-        limit_ns = round(self.gap_limit_s * NS_PER_S)
+        self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
         self._throughput = Throughput(declared, delivers, limit_ns, self._state.throughput)
         self._exposure = Exposure(declared, delivers, limit_ns, self._state.exposure)
         self._abuse = Abuse(declared, delivers, limit_ns, self._state.abuse)
         self._reported = Reported(declared, delivers, self._state.reported)
-        self._present: dict[Channel, float] = {}
-        self._cells_v: dict[int, float] = {}
+        self._present: dict[Channel, tuple[float, int]] = {}
+        self._cells_v: dict[int, tuple[float, int]] = {}
+        self._now_ns = 0
+        self._began: Instant | None = None
 
     @property
     def last_wall_ms(self) -> int:
@@ -80,7 +89,8 @@ class Meter:
         self._throughput.feed(sample)
         self._exposure.feed(sample)
         self._reported.feed(sample)
-        self._keep_present(sample.values)
+        self._keep_latest(sample.values, sample.at.mono_ns)
+        self._keep_began(sample.at)
         self._state.last_wall_ms = sample.at.wall_ns // 1_000_000
         return self._abuse.feed(sample)
 
@@ -90,23 +100,44 @@ class Meter:
             family.resume(gap_ns)
 
     def snapshot(self) -> Snapshot:
-        """Return all readings as they stand after the last sample, in the order of their codes."""
+        """Return all readings as they stand after the last sample, in the order of their codes.
+
+        Present values and cells that were not said again within the gap limit are left out.
+        """
         families = (self._reported, self._throughput, self._exposure, self._abuse)
         readings = sorted((r for f in families for r in f.readings()), key=lambda r: r.field.code)
-        cells = [round(self._cells_v[i] * 1000) for i in sorted(self._cells_v)][:MAX_SNAPSHOT_CELLS]
-        return Snapshot(tuple(readings), dict(self._present), cells)
+        since_ns = self._now_ns - self._limit_ns
+        present = {channel: value for channel, (value, at_ns) in self._present.items() if at_ns >= since_ns}
+        cells_mv = {i: round(volts * 1000) for i, (volts, at_ns) in self._cells_v.items() if at_ns >= since_ns}
+        cells = [cells_mv.get(i) for i in range(max(self._cells_v, default=-1) + 1)] if cells_mv else []
+        return Snapshot(tuple(readings), present, cells, self._state.began_wall_ms)
 
     def save(self) -> bytes:
         """Return the state for `Meter(state=…)`."""
         return msgspec.msgpack.encode(self._state)
 
-    def _keep_present(self, values: Mapping[Channel, float]) -> None:
+    def _keep_latest(self, values: Mapping[Channel, float], now_ns: int) -> None:
+        self._now_ns = now_ns
         for channel in PRESENT:
             if channel in values:
-                self._present[channel] = values[channel]
+                self._present[channel] = values[channel], now_ns
         for channel, value in values.items():
-            if channel.quantity is Quantity.CELL_VOLTAGE_V:
-                self._cells_v[channel.index] = value
+            if (
+                channel.quantity is Quantity.CELL_VOLTAGE_V
+                and channel.index < MAX_SNAPSHOT_CELLS
+                and abs(value) < ABSURD_V
+            ):
+                self._cells_v[channel.index] = value, now_ns
+
+    def _keep_began(self, at: Instant) -> None:
+        state = self._state
+        if state.began_wall_ms is None and not state.last_wall_ms:
+            self._began = at
+            state.began_wall_ms = at.wall_ns // 1_000_000
+        elif self._began is not None and self._began.quality is ClockQuality.UNSYNCHRONISED is not at.quality:
+            # Now that the clock is set, when the first sample of this run came is known after all.
+            state.began_wall_ms = (at.wall_ns - (at.mono_ns - self._began.mono_ns)) // 1_000_000
+            self._began = None
 
 
 def _load(data: bytes) -> MeterState:
