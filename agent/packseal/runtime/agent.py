@@ -20,6 +20,7 @@ from packseal.runtime.recorder import Recorder
 from packseal.runtime.status import StatusServer, describe
 from packseal.runtime.writer import LogWriter
 from packseal.uplink.sync import Sync
+from packseal_drivers.settings import Recording as RecordingSettings
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Agent:
     sync: Sync | None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Record until `stop` is set; then seal, store, and wait a while for the sink's receipts."""
+        """Record until `stop` is set or nothing more can come; then seal, store, and wait for the sink's receipts."""
         async with StatusServer(self.config.socket, lambda: describe(self)), asyncio.TaskGroup() as group:
             code = LifecycleCode.LOG_BEGUN if self.stopped is None else LifecycleCode.AGENT_STARTED
             await self.gateway_log.write(code, opening.facts(self.config))
@@ -58,7 +59,7 @@ class Agent:
             log.info("recording %d of %d configured batteries", len(reads), len(self.config.file.battery))
             # Cancelled before its first step, a task does nothing at all: its recorder would wait for its end for ever.
             await asyncio.sleep(0)
-            await stop.wait()
+            await self._over(stop, records)
             for task in reads:
                 task.cancel()
             await asyncio.wait(records)
@@ -66,6 +67,15 @@ class Agent:
             if syncing is not None:
                 await self._drain()
                 syncing.cancel()
+
+    async def _over(self, stop: asyncio.Event, records: Sequence[asyncio.Task[None]]) -> None:
+        """Wait for the stop or, where every battery is a recording in a file, for the end of them all."""
+        waiting: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
+        if all(isinstance(battery.link, RecordingSettings) for battery in self.config.file.battery):
+            waiting.add(asyncio.create_task(asyncio.wait(records)))
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
 
     async def _drain(self) -> None:
         """Wait until everything is receipted, for as long as the configuration allows."""
