@@ -45,6 +45,7 @@ class Gatekeeper:
                 text = f"gateway key {kid.hex()} is not enrolled here: packseal-sink gateway add"
                 return _refused(raw, Refusal.UNKNOWN_GATEWAY, text), kid
             entry = record.verify(raw, gateway.key)
+            record.check_contents(entry)
         # A CBOR array where a code is expected cannot be looked up in a table: TypeError.
         except (FormatError, TypeError) as error:
             return _refused(raw, Refusal.BAD_FORMAT, str(error)), kid

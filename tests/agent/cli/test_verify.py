@@ -46,6 +46,9 @@ def test_a_lone_snapshot_shows_its_readings(recorded: Recorded, capsys: Capture)
     assert "State of charge" in told
     assert "81.50" in told
     assert "not available: not declared" in told
+    assert "the counters run since 2027-01-14T08:00:00.000Z" in told
+    assert "5 cells, 0 to 3702 mV, 3702 mV apart, 1 not known" in told
+    assert "from cell   0:  3700  3702     -  3699     0" in told
     assert "what was before record 2 is not here" in told
 
 
