@@ -1,0 +1,1 @@
+"""Probing: which profile fits what a bus says."""
