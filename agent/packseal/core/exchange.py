@@ -19,7 +19,12 @@ from packseal.core import cbor, cose
 from packseal.core.errors import FormatError, VerifyError
 from packseal.core.record import HASH_BYTES, LOG_ID_BYTES, VERSION
 
-MAX_BATCH_BYTES = 32 << 20
+MAX_BATCH_BYTES = 8 << 20
+"""Of one batch unfolded: eight times what an agent sends."""
+
+MAX_BATCH_RECORDS = 10_000
+"""Twenty times what an agent sends; a kilobyte of zstd can unfold to millions of one-byte items."""
+
 RECEIPT_KIND = 6
 BATCH, POSITION = 1, 2
 ZSTD_LEVEL = 3
@@ -110,6 +115,8 @@ def split_records(data: bytes) -> list[bytes]:
     records: list[bytes] = []
     stream, start = BytesIO(data), 0
     while start < len(data):
+        if len(records) >= MAX_BATCH_RECORDS:
+            raise FormatError(f"a batch holds more than {MAX_BATCH_RECORDS} records")
         stream.seek(start)
         try:
             decoder = cbor2.CBORDecoder(stream, max_depth=cbor.MAX_DEPTH, read_size=1)
