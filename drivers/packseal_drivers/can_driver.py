@@ -1,7 +1,7 @@
 """Driver over a CAN bus: drained on a tick, because a wake-up per frame costs seven times what decoding does."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Container, Sequence
 from itertools import dropwhile
 from typing import Protocol
 
@@ -20,7 +20,7 @@ RETRY_MIN_S, RETRY_MAX_S = 0.25, 5.0
 
 
 class CanLink(Protocol):
-    """A CAN bus that is only listened to."""
+    """A CAN bus that is listened to."""
 
     @property
     def dropped(self) -> int:
@@ -37,18 +37,35 @@ class CanLink(Protocol):
 
 
 class CanDriver:
-    """Samples of a battery on a live CAN bus. A `Driver`."""
+    """Samples of a battery on a live CAN bus. A `Driver`.
+
+    Args:
+        name: of the profile.
+        link: the wire.
+        decoders: of the profile.
+        period_s: seconds per sample.
+        silent_after_s: without a known frame for so long the battery counts as silent.
+        clock: the machine's.
+        counts: of the link, where someone else counts as well.
+    """
 
     def __init__(
-        self, name: str, link: CanLink, decoders: Decoders, period_s: float, silent_after_s: float, clock: Clock
+        self,
+        name: str,
+        link: CanLink,
+        decoders: Decoders,
+        period_s: float,
+        silent_after_s: float,
+        clock: Clock,
+        counts: LinkCounts | None = None,
     ) -> None:
         self.name = name
         self.delivers: frozenset[Quantity] = frozenset(c.quantity for c in decoders.channels)
         self.period_s = period_s
         self.clock = clock
-        self.counts = LinkCounts()
+        self.counts = counts or LinkCounts()
         self._link = link
-        self._table = decoders.table
+        self._known: Container[int] = decoders.table
         self._sampler = Sampler(decoders, period_s, self.counts)
         self._health = Health(self.counts, silent_after_s)
         self._watch = FlawWatch()
@@ -60,7 +77,7 @@ class CanDriver:
             while True:
                 try:
                     self._link.open()
-                    self._health.opened(self.clock.now())
+                    self._opened(self.clock.now())
                     while True:
                         await asyncio.sleep(TICK_S)
                         batch = self._look()
@@ -77,21 +94,32 @@ class CanDriver:
         finally:
             self._link.close()
 
+    def _opened(self, now: Instant) -> None:
+        self._health.opened(now)
+
+    def _hear(self, frames: list[Frame], now: Instant) -> list[Frame]:  # noqa: ARG002 - for who asks as well
+        """Return the frames for the sampler, given those of the wire."""
+        return frames
+
+    def _told(self, now: Instant) -> list[Notice]:  # noqa: ARG002 - likewise
+        return []
+
     def _look(self) -> list[Sample | Notice]:
         now = self.clock.now()
         frames = self._link.drain(now)
         counts = self.counts
         errors = [f for f in frames if f.address & ERR_FLAG]
         data = [f for f in frames if not f.address & ERR_FLAG] if errors else frames
+        data = self._hear(data, now)
         known_before = counts.frames - counts.unknown
         samples = self._sampler.feed(data, self._stamp) if data else []
         samples += self._sampler.finish(now.mono_ns, self._stamp)
         known = counts.frames - counts.unknown > known_before
         if errors:  # what came before the last of them says nothing about how the bus is now
             after = dropwhile(lambda f: f is not errors[-1], frames)
-            known = any(f.address in self._table for f in after)
+            known = any(f.address in self._known for f in after)
         notices = [*self._health.errors(errors, now), *self._health.heard(now, known=known)]
-        notices += self._health.drops(self._link.dropped, now)
+        notices += [*self._health.drops(self._link.dropped, now), *self._told(now)]
         return [*self._watch.feed(samples), *notices]
 
     def _stamp(self, mono_ns: int) -> Instant:

@@ -1,18 +1,24 @@
 """Registry: from what the user wrote about a wire, and a profile, to a driver."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packseal.core.errors import ConfigError
-from packseal.core.sample import Clock
-from packseal_drivers.can_driver import CanDriver, CanLink
-from packseal_drivers.decoding import compile_decoders
+from packseal.core.sample import Clock, LinkCounts
+from packseal_drivers.can_driver import CanDriver
+from packseal_drivers.decoding import Decoders, compile_decoders
 from packseal_drivers.driver import Driver
-from packseal_drivers.profile import ProfileFile, check_period
+from packseal_drivers.profile import Profile, ProfileFile, check_period
 from packseal_drivers.settings import LinkSettings, PythonCan, Recording, SocketCan, Stream
 
 if TYPE_CHECKING:
+    from packseal_drivers.guard import Guard
+    from packseal_drivers.poll_driver import SendingLink
     from packseal_drivers.stream_driver import ReplayLink
+
+MISSED_ANSWERS = 3
+"""A battery that only answers is silent when so many answers in a row are missing."""
 
 ENTRY_POINTS = "packseal.drivers"
 """The entry-point group under which other packages will offer drivers."""
@@ -46,21 +52,50 @@ def open_driver(
     period = sampling.period_s if period_s is None else _checked(period_s)
     decoders = compile_decoders(profile, cache, firmware)
     name = profile.profile.name
-    link: CanLink
+    if isinstance(settings, Stream | Recording):
+        from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415 - one wire's code is enough
+
+        return StreamDriver(name, _replay_link(settings, directory), decoders, period, clock)
+    if not profile.profile.request:
+        link = _can_link(settings, decoders.table.keys(), None)
+        return CanDriver(name, link, decoders, period, sampling.silent_after_s, clock)
+    return _polling(settings, profile.profile, decoders, period, clock)
+
+
+def _polling(
+    settings: SocketCan | PythonCan, profile: Profile, decoders: Decoders, period_s: float, clock: Clock
+) -> Driver:
+    from packseal_drivers import poller  # noqa: PLC0415 - most profiles only listen
+    from packseal_drivers.guard import Guard  # noqa: PLC0415
+    from packseal_drivers.poll_driver import PollDriver  # noqa: PLC0415
+
+    counts = LinkCounts()
+    guard = Guard(poller.lanes(profile.request), counts)
+    asker = poller.Poller(profile.request, guard, counts)
+    link = _can_link(settings, decoders.table.keys() | asker.addresses, guard)
+    silent_after_s = profile.sampling.silent_after_s
+    if not profile.signal:  # nothing comes unasked
+        silent_after_s = max(silent_after_s, MISSED_ANSWERS * min(r.period_s for r in profile.request))
+    return PollDriver(
+        name=profile.name,
+        link=link,
+        decoders=decoders,
+        pace_s=(period_s, silent_after_s),
+        asker=asker,
+        counts=counts,
+        clock=clock,
+    )
+
+
+def _can_link(settings: SocketCan | PythonCan, addresses: Collection[int], guard: "Guard | None") -> "SendingLink":
     if isinstance(settings, SocketCan):
         from packseal_drivers.links.socketcan import SocketCanLink  # noqa: PLC0415 - one wire's code is enough
 
-        link = SocketCanLink(settings.channel, decoders.table)
-    elif isinstance(settings, PythonCan):
-        from packseal_drivers.links.pythoncan import PythonCanLink  # noqa: PLC0415
+        return SocketCanLink(settings.channel, addresses, guard)
+    from packseal_drivers.links.pythoncan import PythonCanLink  # noqa: PLC0415
 
-        options = settings.options | ({} if settings.bitrate is None else {"bitrate": settings.bitrate})
-        link = PythonCanLink(settings.interface, settings.channel, options)
-    else:
-        from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415
-
-        return StreamDriver(name, _replay_link(settings, directory), decoders, period, clock)
-    return CanDriver(name, link, decoders, period, sampling.silent_after_s, clock)
+    options = settings.options | ({} if settings.bitrate is None else {"bitrate": settings.bitrate})
+    return PythonCanLink(settings.interface, settings.channel, options, guard)
 
 
 def _replay_link(settings: Stream | Recording, directory: Path) -> "ReplayLink":

@@ -6,6 +6,7 @@ from typing import Any
 from packseal.core.quantities import Channel
 from packseal.core.sample import NS_PER_S, Flaw, Frame, Instant, LinkCounts, Sample
 from packseal_drivers.decoding import SHORT, UNKNOWN_MULTIPLEXER, Decoders
+from packseal_drivers.decoding.codes import ANSWERS
 
 Stamp = Callable[[int], Instant]
 """Gives the instant of a monotonic time in nanoseconds."""
@@ -17,6 +18,8 @@ NOT_BEGUN = -1
 class Sampler:
     """Decodes frames and makes one sample per period, or one per distinct frame time where the period is 0.
 
+    Whole answers are frames whose address is ANSWERS plus the number of the request.
+
     A sample of a period carries the time of the period's end; a channel that was not heard in it is absent.
 
     Args:
@@ -27,6 +30,8 @@ class Sampler:
 
     def __init__(self, decoders: Decoders, period_s: float, counts: LinkCounts) -> None:
         self._table = decoders.table
+        if decoders.answers:
+            self._table = {**decoders.table, **{ANSWERS + n: decode for n, decode in decoders.answers.items()}}
         self._channels = decoders.channels
         self._constants = decoders.constants
         self._averaged = [i for i, averaged in enumerate(decoders.averaged) if averaged]

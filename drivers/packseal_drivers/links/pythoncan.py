@@ -1,4 +1,4 @@
-"""Link to any CAN interface that python-can knows. Never sends; listen-only where the interface can."""
+"""Link to any interface that python-can knows. Sends what a guard permits; without one it only listens, if it can."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from packseal.core.errors import ConfigError, LinkError
 from packseal.core.sample import Frame, Instant
+from packseal_drivers.guard import Guard, Permitted
 
 if TYPE_CHECKING:
     import can
@@ -14,6 +15,8 @@ EFF_FLAG, ERR_FLAG = 0x8000_0000, 0x2000_0000  # linux/can.h
 EFF_MASK = 0x1FFF_FFFF
 MAX_FRAMES = 4096  # of one drain; more wait for the next
 MULTICAST = "udp_multicast"
+SEND_S = 0.02
+"""So long an adapter may take for one frame; the agent stands still meanwhile."""
 
 LISTEN_ONLY: Mapping[str, Mapping[str, Any]] = {
     "pcan": {"state": "PASSIVE"},
@@ -34,6 +37,7 @@ class PythonCanLink:
         interface: python-can's name of it.
         channel: as python-can wants it.
         options: passed on to python-can.
+        guard: whose frames may be sent; None: nothing ever is, and the adapter is asked not even to acknowledge.
 
     There are no filters: they are mostly python-can's own, and would keep error frames from us, too.
 
@@ -43,8 +47,12 @@ class PythonCanLink:
 
     dropped = 0
 
-    def __init__(self, interface: str, channel: str | int, options: Mapping[str, Any]) -> None:
-        self._options = dict(LISTEN_ONLY.get(interface, {})) | dict(options)
+    def __init__(
+        self, interface: str, channel: str | int, options: Mapping[str, Any], guard: Guard | None = None
+    ) -> None:
+        quiet = LISTEN_ONLY.get(interface, {}) if guard is None else {}
+        self._options = dict(quiet) | dict(options)
+        self._guard = guard
         if interface == MULTICAST:
             _check_multicast(channel, self._options)
             self._options["hop_limit"] = 0  # ip(7): the frames never leave this machine
@@ -78,6 +86,31 @@ class PythonCanLink:
         except (can.CanError, OSError, ValueError) as error:
             raise LinkError(f"{self._interface} {self._channel} failed: {_first_line(error)}") from error
         return frames
+
+    def send(self, permitted: Permitted) -> bool:
+        """Send; False where the adapter could not, as when nobody acknowledges what was sent before.
+
+        Raises:
+            RefusedRequest: the guard has not permitted it.
+            LinkError: there is no guard, or the adapter is gone.
+        """
+        import can  # noqa: PLC0415
+
+        if self._guard is None:
+            raise LinkError(f"{self._interface} {self._channel} is only listened to: the profile asks nothing")
+        address, data = self._guard.check(permitted)
+        if self._bus is None:
+            raise LinkError(f"{self._interface} {self._channel} is not open")
+        message = can.Message(
+            arbitration_id=address & EFF_MASK, is_extended_id=bool(address & EFF_FLAG), data=data, check=True
+        )
+        try:
+            self._bus.send(message, timeout=SEND_S)
+        except can.CanError:
+            return False  # whether the adapter is gone is for the next reading to say
+        except (OSError, ValueError) as error:
+            raise LinkError(f"{self._interface} {self._channel} failed: {_first_line(error)}") from error
+        return True
 
     def close(self) -> None:
         """Close the bus; may be called twice."""

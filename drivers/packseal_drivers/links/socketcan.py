@@ -1,4 +1,4 @@
-"""Link to a kernel CAN interface: a raw socket that only the mapped ids pass. Never sends.
+"""Link to a kernel CAN interface: a raw socket that only the mapped ids pass. Sends what a guard permits, or nothing.
 
 The kernel filters (CAN_RAW_FILTER), stamps and counts drops; https://docs.kernel.org/networking/can.html
 """
@@ -6,10 +6,11 @@ The kernel filters (CAN_RAW_FILTER), stamps and counts drops; https://docs.kerne
 import socket
 import struct
 from collections.abc import Collection
-from errno import ENETDOWN, ENODEV
+from errno import EAGAIN, ENETDOWN, ENOBUFS, ENODEV
 
 from packseal.core.errors import LinkError
 from packseal.core.sample import Frame, Instant
+from packseal_drivers.guard import Guard, Permitted
 from packseal_drivers.receiving import Receiver, ask_for_times
 
 RECEIVE_BUFFER_BYTES = 1 << 20  # 2 s of a full 1 Mbit/s bus at 800 B per frame in the kernel's count
@@ -19,16 +20,24 @@ CAN_RAW_ERR_FILTER = 2  # linux/can/raw.h; Python has no name for it everywhere
 ALL_ERRORS = 0x1FFF_FFFF  # CAN_ERR_MASK, linux/can.h
 MAX_FILTERS = 512  # CAN_RAW_FILTER_MAX, linux/can/raw.h
 FRAME = struct.Struct("=IB3x64s")
+CLASSIC = struct.Struct("=IB3x8s")
 SIZES = (16, 72)  # of struct can_frame and struct canfd_frame
 HEAD_BYTES = 8
 
 
 class SocketCanLink:
-    """One kernel interface, opened anew after every failure. `dropped` counts frames the kernel had no room for."""
+    """One kernel interface, opened anew after every failure. `dropped` counts frames the kernel had no room for.
 
-    def __init__(self, channel: str, addresses: Collection[int]) -> None:
+    Args:
+        channel: the interface's name.
+        addresses: all that is let in.
+        guard: whose frames may be sent; None: nothing ever is.
+    """
+
+    def __init__(self, channel: str, addresses: Collection[int], guard: Guard | None = None) -> None:
         self._channel = channel
         self._addresses = addresses
+        self._guard = guard
         self._socket: socket.socket | None = None
         self._receiver: Receiver | None = None
         self._dropped_before = 0
@@ -83,8 +92,7 @@ class SocketCanLink:
         try:
             received = self._receiver.receive()
         except OSError as error:
-            what = "is down" if error.errno == ENETDOWN else "is gone" if error.errno == ENODEV else error.strerror
-            raise LinkError(f"CAN interface {self._channel} {what}") from error
+            raise self._failed(error) from error
         frames: list[Frame] = []
         latest_ns = 0
         for (address, length, data), size, real_ns in received:
@@ -96,6 +104,30 @@ class SocketCanLink:
             frames.append(Frame(address, data[:length], latest_ns))
         self.dropped = self._dropped_before + self._receiver.dropped
         return frames
+
+    def send(self, permitted: Permitted) -> bool:
+        """Send without waiting; False where the kernel has no room, as when nobody acknowledges what was sent before.
+
+        Raises:
+            RefusedRequest: the guard has not permitted it.
+            LinkError: there is no guard, or the interface is gone.
+        """
+        if self._guard is None:
+            raise LinkError(f"CAN interface {self._channel} is only listened to: the profile asks nothing")
+        address, data = self._guard.check(permitted)
+        if self._socket is None:
+            raise LinkError(f"CAN interface {self._channel} is not open")
+        try:
+            self._socket.send(CLASSIC.pack(address, len(data), data))
+        except OSError as error:
+            if error.errno in (EAGAIN, ENOBUFS):
+                return False
+            raise self._failed(error) from error
+        return True
+
+    def _failed(self, error: OSError) -> LinkError:
+        what = "is down" if error.errno == ENETDOWN else "is gone" if error.errno == ENODEV else error.strerror
+        return LinkError(f"CAN interface {self._channel} {what}")
 
     def close(self) -> None:
         """Close the socket; may be called twice."""
