@@ -2,11 +2,13 @@
 
 A decoder is `f(d, v, w)`: the frame's data, the slots to fill, and what to call with (slot, flaw) for an unusable
 value, which returns what belongs into the slot. It returns None, SHORT or UNKNOWN_MULTIPLEXER and never raises.
+A frame has its length by definition, so a short one says nothing. Of a short answer, what it holds whole is taken:
+one BMS model answers with more or fewer bytes from firmware to firmware.
 The range of a profile is compared in raw integers, so that a good value costs one comparison and one multiplication.
 """
 
 from packseal.core.sample import Flaw
-from packseal_drivers.decoding.codes import SHORT, UNKNOWN_MULTIPLEXER
+from packseal_drivers.decoding.codes import ANSWERS, SHORT, UNKNOWN_MULTIPLEXER
 from packseal_drivers.decoding.layout import Bits, Field, Group, MessageLayout, Switch
 from packseal_drivers.decoding.physical import good_raws, is_integral, limits
 
@@ -35,6 +37,7 @@ class _Message:
     """The text of one message's functions; those of multiplexed groups come before the one that calls them."""
 
     def __init__(self, layout: MessageLayout) -> None:
+        self._is_answer = layout.address >= ANSWERS
         self._length = layout.length
         self._root = layout.group
         self._stem = f"f{layout.address:X}"
@@ -43,14 +46,27 @@ class _Message:
 
     def lines(self) -> list[str]:
         body = self._group(self._root)
+        when_short = f"{self._stem}_short(d, v, w)" if self._is_answer else str(SHORT)
         return [
             *self._before,
+            *(self._short() if self._is_answer else ()),
             f"def {self._stem}(d, v, w):",
             f" if len(d) != {self._length}:",
-            f"  if len(d) < {self._length}: return {SHORT}",
+            f"  if len(d) < {self._length}: return {when_short}",
             f"  d = d[:{self._length}]",
             *body,
         ]
+
+    def _short(self) -> list[str]:
+        """Return the function for an answer that ends early: fields by their last byte, as far as it goes."""
+        total = 8 * self._length
+        ends = {f.slot: _end(f.bits, total) for f in self._root.fields}
+        lines = [f"def {self._stem}_short(d, v, w):", " n = len(d)", f" d = d.ljust({self._length}, b'\\0')"]
+        lines += [_WHOLE[False], _WHOLE[True]]
+        for field in sorted(self._root.fields, key=lambda f: ends[f.slot]):
+            lines.append(f" if n < {ends[field.slot]}: return {SHORT}")
+            lines += [f" r{field.slot} = {_raw(field.bits, total)}", *_field(field)]
+        return [*lines, f" return {SHORT}"]
 
     def _group(self, group: Group) -> list[str]:
         fields = sorted(group.fields, key=lambda f: f.bits.shift)
@@ -105,6 +121,11 @@ class _Message:
     def _name(self) -> str:
         self._number += 1
         return f"{self._stem}_{self._number}"
+
+
+def _end(bits: Bits, total: int) -> int:
+    """Return how many bytes there must be for the field to be whole."""
+    return (total - bits.shift + 7) // 8 if bits.big_endian else (bits.shift + bits.length + 7) // 8
 
 
 def _aligned(fields: list[Field], total: int) -> list[Field]:
