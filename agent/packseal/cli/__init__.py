@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "ask the running agent how it is",
     "journal": "list, show, export or verify what is recorded",
     "verify": "check records in a file against a public key; needs nothing else",
+    "decode": "show what a recording, or one answer of a battery, says in quantities",
     "demo": "a simulated battery, an agent, a sink and its page on this machine",
 }
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # 128 + SIGINT, as shells do
