@@ -13,6 +13,7 @@ from packseal_drivers.profile import Profile, ProfileFile, check_period
 from packseal_drivers.settings import LinkSettings, PythonCan, Recording, SocketCan, Stream
 
 if TYPE_CHECKING:
+    from packseal_drivers.answers import Answers
     from packseal_drivers.guard import Guard
     from packseal_drivers.poll_driver import SendingLink
     from packseal_drivers.stream_driver import ReplayLink
@@ -55,10 +56,11 @@ def open_driver(
     if isinstance(settings, Stream | Recording):
         from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415 - one wire's code is enough
 
-        return StreamDriver(name, _replay_link(settings, directory), decoders, period, clock)
+        link = _replay_link(settings, directory)
+        return StreamDriver(name, link, decoders, period, clock, _recorded_answers(profile.profile))
     if not profile.profile.request:
-        link = _can_link(settings, decoders.table.keys(), None)
-        return CanDriver(name, link, decoders, period, sampling.silent_after_s, clock)
+        bus = _can_link(settings, decoders.table.keys(), None)
+        return CanDriver(name, bus, decoders, period, sampling.silent_after_s, clock)
     return _polling(settings, profile.profile, decoders, period, clock)
 
 
@@ -107,6 +109,14 @@ def _replay_link(settings: Stream | Recording, directory: Path) -> "ReplayLink":
 
     speed = None if settings.speed == "max" else settings.speed
     return RecordingLink(directory / settings.path, speed, settings.bus)
+
+
+def _recorded_answers(profile: Profile) -> "Answers | None":
+    if not profile.request:
+        return None
+    from packseal_drivers.answers import Answers  # noqa: PLC0415
+
+    return Answers(profile)
 
 
 def _checked(period_s: float) -> float:

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from packseal.core.errors import LinkError
 from packseal.core.quantities import Quantity
-from packseal.core.sample import Clock, EventCode, Instant, LinkCounts, LinkState, Notice, Sample
+from packseal.core.sample import Clock, EventCode, Frame, Instant, LinkCounts, LinkState, Notice, Sample
 from packseal_drivers.decoding import Decoders
 from packseal_drivers.flaws import FlawWatch
 from packseal_drivers.framing.recorded import Recorded
+from packseal_drivers.health import ERR_FLAG
 from packseal_drivers.sampler import Sampler
+
+if TYPE_CHECKING:
+    from packseal_drivers.answers import Answers
 
 RETRY_S = 0.2
 FAR_NS = 1 << 62
@@ -49,15 +53,28 @@ class RecordingClock:
 
 
 class StreamDriver:
-    """Samples of a battery whose frames are replayed. A `Driver`."""
+    """Samples of a battery whose frames are replayed. A `Driver`.
 
-    def __init__(self, name: str, link: ReplayLink, decoders: Decoders, period_s: float, clock: Clock) -> None:
+    `answers` finds what a scan tool was answered, where the profile has requests; nothing is asked here.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        link: ReplayLink,
+        decoders: Decoders,
+        period_s: float,
+        clock: Clock,
+        answers: "Answers | None" = None,
+    ) -> None:
         self.name = name
         self.delivers: frozenset[Quantity] = frozenset(c.quantity for c in decoders.channels)
         self.period_s = period_s
         self.counts = LinkCounts()
         self.clock = RecordingClock(clock)
         self._link = link
+        self._answers = answers
+        self._table = decoders.table
         self._sampler = Sampler(decoders, period_s, self.counts)
         self._watch = FlawWatch()
 
@@ -92,10 +109,21 @@ class StreamDriver:
         for i in range(1, len(frames) + 1):
             # Frames of one time share their clocks, so the sampler may stamp what it closes with the last ones.
             if i == len(frames) or frames[i].at.mono_ns != frames[start].at.mono_ns:
-                samples += self._sampler.feed([r.frame for r in frames[start:i]], self._stamp)
+                samples += self._sampler.feed(self._known(frames[start:i]), self._stamp)
                 self.clock.at = frames[start].at
                 start = i
         return [*notices, *self._watch.feed(samples)]
+
+    def _known(self, frames: list[Recorded]) -> list[Frame]:
+        answers, known = self._answers, list[Frame]()
+        for frame, _ in frames:
+            if frame.address & ERR_FLAG:
+                self.counts.error_frames += 1
+            elif answers is None or frame.address not in answers.addresses:
+                known.append(frame)
+            else:
+                known += ([frame] if frame.address in self._table else []) + answers.feed(frame)
+        return known
 
     def _stamp(self, mono_ns: int) -> Instant:
         at = self.clock.at or self.clock.now()

@@ -73,19 +73,22 @@ class PythonCanLink:
 
     def drain(self, now: Instant) -> list[Frame]:
         """Return what has come; raises LinkError when the adapter is gone."""
+        return [_frame(message, now.mono_ns) for message in self.messages() if not message.is_remote_frame]
+
+    def messages(self) -> "list[can.Message]":
+        """Return what has come as python-can has it, remote frames as well; raises LinkError as `drain` does."""
         import can  # noqa: PLC0415
 
         bus = self._bus
         if bus is None:
             raise LinkError(f"{self._interface} {self._channel} is not open")
-        frames: list[Frame] = []
+        found: list[can.Message] = []
         try:
-            while len(frames) < MAX_FRAMES and (message := bus.recv(timeout=0)) is not None:
-                if not message.is_remote_frame:
-                    frames.append(_frame(message, now.mono_ns))
+            while len(found) < MAX_FRAMES and (message := bus.recv(timeout=0)) is not None:
+                found.append(message)
         except (can.CanError, OSError, ValueError) as error:
             raise LinkError(f"{self._interface} {self._channel} failed: {_first_line(error)}") from error
-        return frames
+        return found
 
     def send(self, permitted: Permitted) -> bool:
         """Send; False where the adapter could not, as when nobody acknowledges what was sent before.
