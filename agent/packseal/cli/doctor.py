@@ -11,11 +11,12 @@ from pathlib import Path
 from packseal import clock, config
 from packseal.config import Battery, Config
 from packseal.core import exchange
-from packseal.core.errors import PacksealError
+from packseal.core.errors import InputError, PacksealError
 from packseal.core.sample import ClockQuality, LinkCounts
 from packseal.journal.store import Journal
 from packseal.keys import file as key_file
 from packseal.runtime import opening, ways
+from packseal_drivers import dbc_doctor
 from packseal_drivers import profile as profiles
 
 GOOD, BAD, NOTE = "ok   ", "FAIL ", "note "
@@ -29,6 +30,7 @@ Finding = tuple[str, str]
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--dbc", type=Path, metavar="FILE", help="examine a DBC file, and nothing else")
     parser.add_argument(
         "--listen", type=float, default=5.0, metavar="S", help="seconds per wire (default: %(default)s)"
     )
@@ -36,6 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the findings; returns 0 when nothing failed."""
+    if args.dbc is not None:
+        return _examine(args.dbc)
     settings = config.load(args.config)
     print(f"{GOOD}configuration {settings.path}")
     failed = False
@@ -48,6 +52,19 @@ def execute(args: argparse.Namespace) -> int:
 
     asyncio.run(check())
     return 1 if failed else 0
+
+
+def _examine(path: Path) -> int:
+    """Print what is wrong with a DBC file; raises ConfigError where it cannot be loaded."""
+    try:
+        examined = dbc_doctor.examine(path.read_bytes(), path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    messages = examined.database.messages
+    print(f"{GOOD}{path}: {len(messages)} messages, {sum(len(m.signals) for m in messages)} signals")
+    for finding in examined.findings:
+        print(f"{NOTE}{finding}")
+    return 0
 
 
 async def _findings(settings: Config, listen_s: float) -> AsyncIterator[Finding]:
@@ -104,6 +121,9 @@ async def _wire(settings: Config, battery: Battery, listen_s: float) -> AsyncIte
         yield BAD, f"battery {battery.id}: {error}"
         return
     yield GOOD, f"profile {battery.profile}: {profile.profile.title}"
+    if profile.profile.dbc is not None:
+        for finding in dbc_doctor.examine(profile.dbc, profile.dbc_path).findings:
+            yield NOTE, f"{profile.dbc_path}, {finding}"
     if settings.socket.exists():
         yield NOTE, f"wire of {battery.id} not tried, an agent is running: ask packseal status"
         return

@@ -1,12 +1,14 @@
-"""Layout: where in which frames a profile's channels lie. The one module that knows cantools, and only when called."""
+"""Layout: where in which frames a profile's channels lie, from the DBC as its doctor understood it."""
 
 import difflib
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from packseal.core.errors import ConfigError
+from packseal_drivers import dbc_doctor
 from packseal_drivers.decoding.encodings import WHOLE
 from packseal_drivers.lines import Conversion
 from packseal_drivers.profile import Mapped, ProfileFile
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 
 EXTENDED = 0x8000_0000  # CAN_EFF_FLAG, linux/can.h
 FLOAT_BITS = (16, 32, 64)
-DBC_ENCODING = "cp1252"  # what the DBC editors write; cantools reads files so, too
 MAX_NAMED = 8
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,13 @@ def read(file: ProfileFile) -> tuple[MessageLayout, ...]:
     """
     if not file.profile.signal:
         return ()
-    database = _database(file)
+    examined = dbc_doctor.examine(file.dbc, file.dbc_path)
+    _tell(file, examined)
+    database = examined.database
     found: dict[str, dict[str, tuple[int, Mapped]]] = {}
     for slot, mapped in enumerate(file.profile.mapped()):
         message = _message(file, database, mapped)
+        _refuse_ambiguous(file, examined, mapped)
         if mapped.signal not in {s.name for s in message.signals}:
             names = (s.name for s in message.signals)
             reason = f"{mapped.signal} is not in message {message.name} of {file.dbc_path}{_near(mapped.signal, names)}"
@@ -119,18 +125,19 @@ def read(file: ProfileFile) -> tuple[MessageLayout, ...]:
     return layouts
 
 
-def _database(file: ProfileFile) -> "Database":
-    import cantools.database  # noqa: PLC0415 - costs 10 MB and 200 ms, and a warm cache does without
+def _tell(file: ProfileFile, examined: dbc_doctor.Examined) -> None:
+    """Log what was wrong with the DBC."""
+    if not examined.findings:
+        return
+    told = "; ".join(map(str, examined.findings[:MAX_NAMED]))
+    more = f"; and {len(examined.findings) - MAX_NAMED} more" if len(examined.findings) > MAX_NAMED else ""
+    log.log(logging.WARNING if examined.repaired else logging.INFO, "%s: %s%s", file.dbc_path, told, more)
 
-    text = file.dbc.decode(DBC_ENCODING, errors="replace")
-    try:
-        # Not strict: signals that overlap are common in public files and no trouble, each is read by its own bits.
-        database = cantools.database.load_string(text, "dbc", strict=False, prune_choices=False)
-    except Exception as error:  # a parser of foreign text raises whatever its author did not foresee
-        raise ConfigError(f"{file.dbc_path} is not a DBC file that can be read: {_first_line(error)}") from error
-    if not isinstance(database, cantools.database.can.Database):
-        raise ConfigError(f"{file.dbc_path} is not a CAN database: name a DBC file")
-    return database
+
+def _refuse_ambiguous(file: ProfileFile, examined: dbc_doctor.Examined, mapped: Mapped) -> None:
+    for key, names in (("message", (mapped.message,)), ("signal", (mapped.message, mapped.signal))):
+        if why := examined.ambiguous.get(names):
+            raise file.wrong(mapped.table, key, f"{file.dbc_path}, {why}: correct the DBC")
 
 
 def _message(file: ProfileFile, database: "Database", mapped: Mapped) -> "Message":
@@ -224,7 +231,3 @@ def _near(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=MAX_NAMED) or known[:MAX_NAMED]
     more = ", ..." if len(known) > len(close) else ""
     return f"; there are {', '.join(close)}{more}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
