@@ -1,0 +1,272 @@
+"""Polling on real buses: control units made of can-isotp and udsoncan answer on python-can's virtual and multicast."""
+
+import asyncio
+import secrets
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, aclosing
+from pathlib import Path
+from typing import Any
+
+import can
+import pytest
+from tests.drivers.ecus import (
+    ANSWER,
+    CELL_BYTES,
+    CELLS,
+    CHARGE,
+    CURRENT,
+    OTHER_ANSWER,
+    OTHER_TO,
+    SIGNAL,
+    TEMPERATURE,
+    TO,
+    SimulatedEcu,
+    write,
+)
+
+from packseal.clock import SystemClock
+from packseal.core.quantities import Channel, Quantity
+from packseal.core.sample import EventCode, LinkCounts, LinkState, Notice, Sample
+from packseal_drivers.driver import Driver
+from packseal_drivers.guard import Guard
+from packseal_drivers.links.pythoncan import LISTEN_ONLY, PythonCanLink
+from packseal_drivers.profile import ProfileFile
+from packseal_drivers.registry import open_driver
+from packseal_drivers.settings import PythonCan
+
+GROUP = "239.74.163.2"
+A, V = Channel(Quantity.PACK_CURRENT_A), Channel(Quantity.PACK_VOLTAGE_V)
+CELL_CHANNELS = [Channel(Quantity.CELL_VOLTAGE_V, i) for i in range(64)]
+Said = list[Sample | Notice]
+
+
+class Wire:
+    """A bus that others can join."""
+
+    def __init__(self, settings: PythonCan) -> None:
+        self.settings = settings
+        self._stack = ExitStack()
+
+    def join(self) -> can.BusABC:
+        options: dict[str, Any] = self.settings.options | ({"hop_limit": 0} if self.settings.options else {})
+        bus = can.Bus(interface=self.settings.interface, channel=self.settings.channel, **options)
+        self._stack.callback(bus.shutdown)
+        return bus
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def virtual() -> Iterator[Wire]:
+    wire = Wire(PythonCan("virtual", secrets.token_hex(8)))
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def multicast() -> Iterator[Wire]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    wire = Wire(PythonCan("udp_multicast", GROUP, options={"port": port}))
+    try:
+        wire.join()
+    except (OSError, can.CanError) as error:
+        pytest.skip(f"no multicast here ({error}): give the loopback or another interface a multicast route")
+    yield wire
+    wire.close()
+
+
+def driver_of(wire: Wire, file: ProfileFile) -> Driver:
+    return open_driver(wire.settings, file, directory=Path(), cache=None, clock=SystemClock())
+
+
+def heard(driver: Driver, until: Callable[[Said], object], each_tick: Callable[[], None] = lambda: None) -> Said:
+    """Return what the driver says until `until` is content with it."""
+
+    async def run() -> Said:
+        said: Said = []
+
+        async def listen() -> None:
+            async with aclosing(driver.batches()) as batches:
+                async for batch in batches:
+                    said.extend(batch)
+                    if until(said):
+                        return
+
+        async def nudge() -> None:
+            while True:
+                each_tick()
+                await asyncio.sleep(0.02)
+
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            nudging = group.create_task(nudge())
+            await group.create_task(listen())
+            nudging.cancel()
+        return said
+
+    return asyncio.run(run())
+
+
+def values(said: Said, channel: Channel) -> list[float]:
+    return [s.values[channel] for s in said if isinstance(s, Sample) and channel in s.values]
+
+
+def codes(said: Said) -> list[EventCode]:
+    return [n.code for n in said if isinstance(n, Notice)]
+
+
+def electrical(volts: float) -> can.Message:
+    data = struct.pack("<ii", round(volts * 10_000), 0)
+    return can.Message(arbitration_id=0x3F0, data=data, is_extended_id=False)
+
+
+@pytest.mark.parametrize("bus", ["virtual", "multicast"])
+def test_answers_of_several_frames_and_broadcast_signals_side_by_side(
+    bus: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    wire: Wire = request.getfixturevalue(bus)
+    driver = driver_of(wire, write(tmp_path, SIGNAL, CELLS, CURRENT, TEMPERATURE, CHARGE))
+    far = wire.join()
+    answers = {b"\x01\x02": CELL_BYTES, b"\x01\x01": struct.pack(">h", -125), b"\x5b": b"\xff"}
+    other = SimulatedEcu(wire.join(), {b"\x91\xc8": b"\x3d"}, OTHER_TO, OTHER_ANSWER)
+    wanted = (V, A, CELL_CHANNELS[63], Channel(Quantity.TEMPERATURE_C), Channel(Quantity.STATE_OF_CHARGE_PCT))
+    with SimulatedEcu(wire.join(), answers, functional=0x7DF) as ecu, other:
+        said = heard(driver, lambda s: all(values(s, c) for c in wanted), lambda: far.send(electrical(398.5)))
+    assert values(said, A)[0] == pytest.approx(12.5)
+    assert values(said, V)[0] == pytest.approx(398.5)
+    cells = next(s for s in said if isinstance(s, Sample) and CELL_CHANNELS[0] in s.values)
+    assert [cells.values[c] for c in CELL_CHANNELS] == pytest.approx([b * 0.02 for b in CELL_BYTES])
+    assert values(said, wanted[3])[0] == pytest.approx(21)
+    assert values(said, wanted[4])[0] == pytest.approx(100)
+    assert driver.counts.state is LinkState.HEALTHY
+    assert driver.counts.answers >= 4
+    assert (driver.counts.refused, driver.counts.negative, driver.counts.cut, driver.counts.unexpected) == (0, 0, 0, 0)
+    assert set(ecu.asked) <= {bytes.fromhex(a) for a in ("220102", "220101", "015b")}
+
+
+def test_a_transfer_between_other_traffic(virtual: Wire, tmp_path: Path) -> None:
+    driver, far = driver_of(virtual, write(tmp_path, CELLS)), virtual.join()
+
+    def noise() -> None:
+        for address in range(0x100, 0x180):
+            far.send(can.Message(arbitration_id=address, data=bytes(8), is_extended_id=False))
+
+    with SimulatedEcu(virtual.join(), {b"\x01\x02": CELL_BYTES}):
+        said = heard(driver, lambda s: len(values(s, CELL_CHANNELS[5])) >= 3, noise)
+    assert set(values(said, CELL_CHANNELS[5])) == {CELL_BYTES[5] * 0.02}
+    assert driver.counts.unknown >= 128
+
+
+def test_patience_is_had_with_who_asks_for_it(virtual: Wire, tmp_path: Path) -> None:
+    driver = driver_of(virtual, write(tmp_path, CURRENT))
+    with SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x0a"}, pending=6):
+        said = heard(driver, lambda s: values(s, A))
+    assert values(said, A) == pytest.approx([-1.0])
+    assert (driver.counts.unanswered, driver.counts.answers, driver.counts.negative) == (0, 1, 0)
+
+
+def test_declined_requests_are_counted_by_code_and_asked_more_seldom(virtual: Wire, tmp_path: Path) -> None:
+    driver = driver_of(virtual, write(tmp_path, CURRENT, CELLS))
+    with SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x0a", b"\x01\x02": 0x33}) as ecu:
+        heard(driver, lambda s: len(values(s, A)) >= 12)
+    assert driver.counts.declined[0x33] == driver.counts.negative >= 2
+    assert ecu.asked.count(b"\x22\x01\x02") * 2 < ecu.asked.count(b"\x22\x01\x01")
+
+
+def test_a_silent_control_unit_is_told_of_and_so_is_its_return(virtual: Wire, tmp_path: Path) -> None:
+    driver, far = driver_of(virtual, write(tmp_path, SIGNAL, CURRENT)), virtual.join()
+    asleep = [True]
+    with SimulatedEcu(virtual.join(), {b"\x01\x01": lambda: None if asleep[0] else b"\x00\x0a"}):
+
+        def awake(said: Said) -> object:
+            if EventCode.ECU_SILENT in codes(said):
+                asleep[0] = False
+            return values(said, A)
+
+        said = heard(driver, awake, lambda: far.send(electrical(400)))
+    told = [n for n in said if isinstance(n, Notice)]
+    assert [(n.code, n.attributes) for n in told] == [(EventCode.ECU_SILENT, {"answer_id": ANSWER})]
+    assert driver.counts.unanswered >= 3
+    assert driver.counts.state is LinkState.HEALTHY  # the bus itself never was silent
+
+
+def test_a_bus_whose_answers_stop_is_silent(virtual: Wire, tmp_path: Path) -> None:
+    driver = driver_of(virtual, write(tmp_path, CURRENT, silent_after_s=0.4))
+    given = [3]
+
+    def some() -> bytes | None:
+        given[0] -= 1
+        return b"\x00\x0a" if given[0] >= 0 else None
+
+    with SimulatedEcu(virtual.join(), {b"\x01\x01": some}):
+        said = heard(driver, lambda s: EventCode.BUS_SILENT in codes(s))
+    assert len(values(said, A)) == 3
+    assert driver.counts.state is LinkState.SILENT
+
+
+def test_a_second_control_unit_with_the_same_ids_is_flagged(virtual: Wire, tmp_path: Path) -> None:
+    driver = driver_of(virtual, write(tmp_path, CURRENT))
+    first = SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x0a"})
+    with first, SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x14"}):
+        said = heard(driver, lambda s: EventCode.ADDRESS_CLASH in codes(s))
+    assert EventCode.ADDRESS_CLASH in codes(said)
+    assert driver.counts.unexpected >= 1
+
+
+def test_two_long_answers_at_once_are_never_mixed(virtual: Wire, tmp_path: Path) -> None:
+    driver = driver_of(virtual, write(tmp_path, CELLS))
+    ones, twos = b"\xaa" * 64, b"\xbb" * 64
+    first = SimulatedEcu(virtual.join(), {b"\x01\x02": ones})
+    with first, SimulatedEcu(virtual.join(), {b"\x01\x02": twos}):
+        said = heard(driver, lambda s: EventCode.ADDRESS_CLASH in codes(s))
+    for sample in said:
+        if isinstance(sample, Sample):
+            assert len({v for c, v in sample.values.items() if c in CELL_CHANNELS}) == 1
+
+
+def test_a_transfer_without_an_end_is_cut_off(virtual: Wire, tmp_path: Path) -> None:
+    driver, far = driver_of(virtual, write(tmp_path, CELLS)), virtual.join()
+
+    def begin() -> None:
+        while message := far.recv(0):
+            if message.arbitration_id == TO and message.data[0] == 3:
+                data = bytes.fromhex("10 43 62 01 02 AA AA AA")
+                far.send(can.Message(arbitration_id=ANSWER, data=data, is_extended_id=False))
+
+    async def run() -> None:
+        async with aclosing(driver.batches()) as batches, asyncio.timeout(20):
+            waiting = asyncio.ensure_future(anext(batches))
+            while not driver.counts.cut:
+                begin()
+                await asyncio.sleep(0.02)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    asyncio.run(run())
+    assert (driver.counts.answers, driver.counts.cut) == (0, 1)
+
+
+def test_the_rate_on_one_bus_is_bounded(virtual: Wire, tmp_path: Path) -> None:
+    table = CURRENT.replace("pack_current_a", "cell_voltage_v")
+    tables = [
+        table.replace("01 01", f"01 {i:02X}").replace('"current"', f'"c{i}"').replace("at = 3", f"at = 3\nindex = {i}")
+        for i in range(20)
+    ]
+    driver = driver_of(virtual, write(tmp_path, *tables))
+    clock = SystemClock()
+    began_ns = clock.now().mono_ns
+    with SimulatedEcu(virtual.join(), {bytes((1, i)): b"\x00\x01" for i in range(20)}):
+        said = heard(driver, lambda s: all(values(s, Channel(Quantity.CELL_VOLTAGE_V, i)) for i in range(20)))
+    seconds = (clock.now().mono_ns - began_ns) / 1e9
+    assert driver.counts.requests <= 20 * seconds + 1
+    assert said
+
+
+def test_an_adapter_is_asked_to_listen_only_unless_something_is_asked() -> None:
+    for interface, options in LISTEN_ONLY.items():
+        assert PythonCanLink(interface, 0, {})._options == options
+        assert PythonCanLink(interface, 0, {}, Guard([], LinkCounts()))._options == {}
