@@ -10,7 +10,7 @@ from packseal.core.errors import ConfigError
 from packseal.core.sample import Frame
 from packseal.core.toml_error import decode_toml
 from packseal_drivers.identify import MAX_DATA, MAX_IDS, Seen, best, match
-from packseal_drivers.profile import Profile
+from packseal_drivers.profile import Profile, load
 
 TEXT = """
 name = "maker/model"
@@ -100,3 +100,12 @@ def test_noise_does_not_fill_the_memory() -> None:
     kept: dict[int, Any] = dict(found.data)
     assert len(kept) == MAX_IDS
     assert len(list(kept[0])) == MAX_DATA
+
+
+@pytest.mark.parametrize(("name", "maker"), [("rec/bms", b"REC-BMS\0"), ("pylontech/can", b"PYLON\0\0\0")])
+def test_the_same_ids_with_another_makers_name_are_not_taken_for_this_one(name: str, maker: bytes) -> None:
+    profile = load(name).profile
+    assert profile.identify
+    for text, fits in ((maker, True), (b"BYD\0\0\0\0\0", False), (b"", False)):
+        frames = [Frame(i, text if i == 0x35E else bytes(8), 0) for i in profile.identify.ids]
+        assert match(profile, Seen(frames)).fits is fits
