@@ -19,6 +19,9 @@ COMMANDS = {
     "status": "ask the running agent how it is",
     "journal": "list, show, export or verify what is recorded",
     "verify": "check records in a file against a public key; needs nothing else",
+    "profiles": "which batteries are supported, what they deliver and how well that is checked",
+    "probe": "which profile fits a live bus or a recording, and which ids none knows",
+    "capture": "write what a live bus says to a file, only listening",
     "decode": "show what a recording, or one answer of a battery, says in quantities",
     "demo": "a simulated battery, an agent, a sink and its page on this machine",
 }

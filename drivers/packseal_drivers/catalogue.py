@@ -1,0 +1,45 @@
+"""Catalogue: what the profiles that come with packseal deliver, and how well they are checked."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from packseal.core.quantities import Quantity
+from packseal_drivers import profile
+from packseal_drivers.profile import Profile
+
+OWN = frozenset({"packseal/reference96", "bmw/i3_replay"})
+"""Profiles of frames that the project makes itself, for its demo and tests: no battery that one can buy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One profile. `delivers` says how many channels of each quantity, in the order of the quantities' codes."""
+
+    profile: Profile
+    delivers: Mapping[Quantity, int]
+
+    @property
+    def page(self) -> str:
+        """The name of its page in docs/drivers."""
+        return f"{self.profile.name.replace('/', '_')}.md"
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked for; else the bus is only listened to."""
+        return bool(self.profile.request)
+
+
+def entry(of: Profile) -> Entry:
+    """Return a profile's entry."""
+    counts = Counter(channel.quantity for channel in of.channels)
+    return Entry(of, {quantity: counts[quantity] for quantity in Quantity if quantity in counts})
+
+
+def entries() -> list[Entry]:
+    """Return an entry for every profile of a battery that one can buy, by name.
+
+    Raises:
+        ConfigError: a profile is broken.
+    """
+    return [entry(profile.load(name).profile) for name in profile.names() if name not in OWN]
