@@ -9,8 +9,8 @@ from typing import Self
 import can
 import isotp
 from udsoncan.Request import Request
-from Response import Response
-from udsoncan.ReadDataByIdentifier import ReadDataByIdentifier
+from udsoncan.Response import Response
+from udsoncan.services.ReadDataByIdentifier import ReadDataByIdentifier
 
 from packseal_drivers.profile import ProfileFile, load
 
