@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KIB_PER_MIB = 1024
 PATH_LIMIT = 107  # unix(7): sun_path holds 108 bytes with its closing zero
+HEARD = ("frames", "unknown", "short", "flawed", "dropped", "samples", "error_frames")
+ASKED = ("requests", "answers", "negative", "unanswered", "unexpected", "cut", "refused", "unsent")
 _BEGAN_S = time.monotonic()
 
 
@@ -91,10 +93,8 @@ def describe(agent: "Agent") -> dict[str, Any]:
 def _battery(recording: "Recording") -> dict[str, Any]:
     recorder = recording.recorder
     counts, last = recorder.driver.counts, recorder.status.last
-    link = {
-        name: getattr(counts, name)
-        for name in ("frames", "unknown", "short", "flawed", "dropped", "samples", "error_frames")
-    }
+    link: dict[str, Any] = {name: getattr(counts, name) for name in (*HEARD, *ASKED)}
+    link["declined"] = {f"0x{code:02X}": count for code, count in sorted(counts.declined.items())}
     return {
         "id": recording.subject,
         "log_id": recording.log_id.hex(),
