@@ -1,4 +1,4 @@
-"""Lines of a profile that name a quantity: [[signal]] of a DBC, [[request]] and [[request.field]] of what is asked for.
+"""Lines of a profile that name a quantity: [[signal]] of a DBC, [[request.field]] of answers, [[pgn.field]] of groups.
 
 The docstrings are the reference of whoever writes a profile.
 """
@@ -9,7 +9,18 @@ from typing import Literal
 import msgspec
 
 from packseal.core.quantities import BY_KEY
-from packseal_drivers.allowlist import READ_DATA, request_refusal
+from packseal_drivers.allowlist import (
+    EFF_FLAG,
+    MAX_PGN,
+    READ_DATA,
+    REQUEST_FORMAT,
+    SDO_BASE,
+    SDO_NODES,
+    UPLOAD,
+    refusal,
+    request_refusal,
+)
+from packseal_drivers.framing.j1939 import GLOBAL, MAX_BYTES, NULL, PDU2
 
 MAX_CHANNELS = 1000
 """Of one line: more than any pack has cells in series."""
@@ -17,6 +28,10 @@ MAX_CHANNELS = 1000
 MAX_ANSWER_BYTES = 4095  # ISO 15765-2, classic first frame: 12 bits of length
 MAX_ID = 0x1FFF_FFFF
 MIN_PERIOD_S = 0.1
+SDO_ANSWER_BASE = 0x580  # CiA 301 §7.3.3: node n answers at 0x580 + n
+NOWHERE = -1
+MIN_ASK_S = 1.0
+"""Between two questions for one parameter group: what is sent more often is broadcast anyway."""
 
 Encoding = Literal["sign_magnitude", "inverted", "swapped_words", "bcd", "medfloat16", "enumeration"]
 
@@ -122,18 +137,33 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """[[request]]: what is asked for, and where in the answer the quantities are. Only reads are possible."""
 
     name: str
-    protocol: Literal["uds", "obd"]
-    """Which services are allowed: UDS (ISO 14229-1) 22 and 19, OBD (SAE J1979) 01 and 09."""
-    to: int
-    """CAN id of the request; 29 bits where it is above 0x7FF."""
-    answer: int
-    """CAN id of the answer."""
-    ask: str
-    """The request in hex, such as "22 01 01"."""
+    protocol: Literal["uds", "obd", "sdo"]
+    """Which services are allowed: UDS (ISO 14229-1) 22 and 19, OBD (SAE J1979) 01 and 09, SDO upload (CiA 301)."""
+    to: int = NOWHERE
+    """CAN id of the request; 29 bits where it is above 0x7FF. Of uds and obd."""
+    answer: int = NOWHERE
+    """CAN id of the answer. Of uds and obd."""
+    ask: str = ""
+    """The request in hex, such as "22 01 01". Of uds and obd."""
+    node: int | None = None
+    """The CANopen node, 1 to 127. Of sdo, as `index` and `subindex`; the object's data starts at byte 4."""
+    index: int | None = None
+    """The object in the node's dictionary."""
+    subindex: int = 0
     period_s: float = 10.0
     field: tuple[RequestField, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.protocol == "sdo":
+            self._address()
+        elif self.node is not None or self.index is not None or self.subindex:
+            raise ValueError('node, index and subindex belong to protocol = "sdo"')
+        else:
+            self._check_service()
+        if not self.period_s >= MIN_PERIOD_S:
+            raise ValueError(f"period_s must be at least {MIN_PERIOD_S}")
+
+    def _check_service(self) -> None:
         try:
             payload = bytes.fromhex(self.ask)
         except ValueError:
@@ -145,8 +175,22 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         refused = request_refusal(self.protocol, self.to, payload)
         if refused:
             raise ValueError(f"packseal only reads, and ask and to are refused: {refused}")
-        if not self.period_s >= MIN_PERIOD_S:
-            raise ValueError(f"period_s must be at least {MIN_PERIOD_S}")
+
+    def _address(self) -> None:
+        """Fill in `to`, `answer` and `ask`, so that whoever looks for ids and answers need not know CANopen."""
+        if self.to != NOWHERE or self.answer != NOWHERE or self.ask:
+            raise ValueError('protocol = "sdo" has node and index in place of to, answer and ask')
+        if self.node is None or not 1 <= self.node <= SDO_NODES:
+            raise ValueError(f"node must be from 1 to {SDO_NODES}")
+        if self.index is None or not 0 <= self.index <= 0xFFFF or not 0 <= self.subindex <= 0xFF:  # noqa: PLR2004 - bits
+            raise ValueError("index must be an object of 16 bits, subindex of 8")
+        ask = bytes((UPLOAD, self.index & 0xFF, self.index >> 8, self.subindex))
+        for key, value in (
+            ("to", SDO_BASE + self.node),
+            ("answer", SDO_ANSWER_BASE + self.node),
+            ("ask", ask.hex(" ")),
+        ):
+            msgspec.structs.force_setattr(self, key, value)
 
     @property
     def payload(self) -> bytes:
@@ -155,6 +199,59 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def expected(self) -> bytes:
-        """How a positive answer starts: the service plus 0x40, then what names the data (ISO 14229-1 §8.4, J1979)."""
+        """How a positive answer starts: the service plus 0x40, then what names the data (ISO 14229-1 §8.4, J1979).
+
+        Of an SDO upload: the request itself, which names the object; its data follow.
+        """
         payload = self.payload
+        if self.protocol == "sdo":
+            return payload
         return bytes((payload[0] + 0x40 & 0xFF,)) + payload[1 : 3 if payload[0] == READ_DATA else 2]
+
+
+class PgnField(RequestField, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[[pgn.field]]: one place in a group's data, or `count` of them. `at` counts its bytes from 0."""
+
+    order: Literal["big", "little"] = "little"
+    indicators: bool = True
+    """Whether the highest patterns say "error" and "not available" (SAE J1939-71 §5.1.4), as in every public group."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.indicators and (self.signed or self.floating or self.encoding is not None):
+            raise ValueError("a field that is signed, floating or encoded needs indicators = false")
+
+
+class Pgn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[[pgn]]: a J1939 parameter group, of one frame or a transfer of several, and where in it the quantities are."""
+
+    name: str
+    pgn: int
+    source: int | None = None
+    """The address of the node that sends it; None: the first that is heard to."""
+    ask_s: float | None = None
+    """Ask for it so often in seconds (PGN 59904), where it is sent on request only; None: only listen."""
+    field: tuple[PgnField, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pgn <= MAX_PGN or (self.pgn >> 8 & 0xFF < PDU2 and self.pgn & 0xFF):
+            raise ValueError(f"pgn must be from 0 to {MAX_PGN}, and end in a zero byte below 0xF000")
+        if self.source is not None and not 0 <= self.source < NULL:
+            raise ValueError(f"source must be an address from 0 to {NULL - 1}")
+        if not self.field or self.length > MAX_BYTES:
+            raise ValueError(f"at least one [[pgn.field]] is needed, and all within {MAX_BYTES} bytes")
+        if self.ask_s is not None:
+            self._check_ask(self.ask_s)
+
+    def _check_ask(self, ask_s: float) -> None:
+        if not MIN_ASK_S <= ask_s < math.inf:
+            raise ValueError(f"ask_s must be at least {MIN_ASK_S:g}")
+        address = EFF_FLAG | REQUEST_FORMAT << 16 | GLOBAL << 8
+        refused = refusal("j1939", address, self.pgn.to_bytes(3, "little"))
+        if refused:
+            raise ValueError(f"packseal only reads, and ask_s and pgn are refused: {refused}")
+
+    @property
+    def length(self) -> int:
+        """How many bytes all the fields need."""
+        return max(f.at + (f.count - 1) * f.stride + f.length for f in self.field)

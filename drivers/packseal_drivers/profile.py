@@ -4,6 +4,7 @@ The Structs of this module are the tables of the file; their docstrings are the 
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ import packseal_dbc
 from packseal.core.errors import ConfigError
 from packseal.core.quantities import BY_KEY, Channel, Quantity
 from packseal.core.toml_error import decode_toml, line_of
-from packseal_drivers.lines import Conversion, Request, RequestField, Signal
+from packseal_drivers.lines import Conversion, Pgn, PgnField, Request, RequestField, Signal
 from packseal_drivers.version import parse_version
 
 MAX_PERIOD_S = 600
@@ -118,6 +119,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     signal: tuple[Signal, ...] = ()
     request: tuple[Request, ...] = ()
     """What is asked for; without any the bus is only listened to."""
+    pgn: tuple[Pgn, ...] = ()
+    """The J1939 parameter groups; those with ask_s are asked for."""
     unverified: tuple[str, ...] = ()
     """What nobody has checked against a real battery."""
     checked: Literal["recording", "simulator", "paper"] = "paper"
@@ -128,14 +131,14 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     def __post_init__(self) -> None:
         if not self.channels:
-            raise ValueError("at least one [[signal]] or [[request.field]] is needed")
+            raise ValueError("at least one [[signal]], [[request.field]] or [[pgn.field]] is needed")
         if bool(self.signal) is not (self.dbc is not None):
             raise ValueError("dbc names the DBC file of the [[signal]] tables: both are needed, or neither")
         if len(set(self.channels)) != len(self.channels):
             raise ValueError("two tables give the same quantity at the same index: use index, or drop one")
-        names = [r.name for r in self.request]
+        names = [r.name for r in self.request] + [p.name for p in self.pgn]
         if len(set(names)) != len(names):
-            raise ValueError("two [[request]] tables have the same name")
+            raise ValueError("two [[request]] or [[pgn]] tables have the same name")
 
     def mapped(self) -> "list[Mapped]":
         """Return one entry per channel, in the order of the file."""
@@ -143,23 +146,24 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     def asked(self) -> "list[Asked]":
         """Return one entry per channel that is asked for, in the order of the file; their slots follow `mapped`."""
-        return [
-            Asked(Channel(BY_KEY[line.quantity], line.index + i), number, line, line.at + i * line.stride)
-            for number, request in enumerate(self.request)
-            for line in request.field
-            for i in range(line.count)
-        ]
+        return [place for number, request in enumerate(self.request) for place in _places(number, request.field)]
+
+    def grouped(self) -> "list[Asked]":
+        """Return one entry per channel of a parameter group, likewise; their slots follow `asked`."""
+        return [place for number, pgn in enumerate(self.pgn) for place in _places(number, pgn.field)]
 
     @property
     def channels(self) -> "tuple[Channel, ...]":
         """One per slot of the decoders."""
-        return tuple(m.channel for m in self.mapped()) + tuple(a.channel for a in self.asked())
+        placed = (*self.asked(), *self.grouped())
+        return tuple(m.channel for m in self.mapped()) + tuple(p.channel for p in placed)
 
     @property
     def averaged(self) -> tuple[bool, ...]:
         """Per slot, whether a sample keeps the mean."""
         lines: list[Conversion] = [e.line for e in self.mapped()]
-        return tuple(line.reduce == "mean" for line in (*lines, *(e.line for e in self.asked())))
+        lines += [e.line for e in (*self.asked(), *self.grouped())]
+        return tuple(line.reduce == "mean" for line in lines)
 
     @property
     def delivers(self) -> frozenset[Quantity]:
@@ -180,10 +184,10 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One channel and its place in an answer: which request, counted from 0, and the first byte."""
+    """One channel and its place: which [[request]] or [[pgn]] table, counted from 0, and the first byte in its data."""
 
     channel: Channel
-    request: int
+    table: int
     line: RequestField
     at: int
 
@@ -204,10 +208,12 @@ class ProfileFile:
         return ConfigError(f"profile {self.path}, line {line}: signal[{table}].{key}: {reason}")
 
     def wrong_field(self, place: Asked, key: str, reason: str) -> ConfigError:
-        """Return the error that says where `key` of a [[request.field]] is, and what is wrong with it."""
-        number = self.profile.request[place.request].field.index(place.line)
-        line = line_of(self.text.decode(), ("request", place.request, "field", number, key))
-        where = f"request[{place.request}].field[{number}].{key}"
+        """Return the error that says where `key` of a [[request.field]] or [[pgn.field]] is, and what is wrong."""
+        of_group = isinstance(place.line, PgnField)
+        kind, tables = ("pgn", self.profile.pgn) if of_group else ("request", self.profile.request)
+        number = tables[place.table].field.index(place.line)
+        line = line_of(self.text.decode(), (kind, place.table, "field", number, key))
+        where = f"{kind}[{place.table}].field[{number}].{key}"
         return ConfigError(f"profile {self.path}, line {line}: {where}: {reason}")
 
 
@@ -255,3 +261,11 @@ def _mapped(table: int, line: Signal, i: int) -> Mapped:
         t.replace("{i}", str(number)).replace("{m}", str(message_number)) for t in (line.message, line.signal)
     )
     return Mapped(Channel(BY_KEY[line.quantity], line.index + i), message, signal, line, table)
+
+
+def _places(table: int, lines: Iterable[RequestField]) -> "list[Asked]":
+    return [
+        Asked(Channel(BY_KEY[line.quantity], line.index + i), table, line, line.at + i * line.stride)
+        for line in lines
+        for i in range(line.count)
+    ]

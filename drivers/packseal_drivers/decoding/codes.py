@@ -2,8 +2,11 @@
 
 SHORT, UNKNOWN_MULTIPLEXER = 1, 2
 
-GENERATOR = 4
+GENERATOR = 5
 """Version of the text; part of the cache's key."""
 
 ANSWERS = 1 << 32
 """What the number of a request is added to in the table of decoders: above every CAN id and its flags."""
+
+GROUPS = 1 << 33
+"""Likewise, for the number of a [[pgn]] table."""

@@ -63,6 +63,10 @@ class Field:
     bits: Bits
     line: Conversion
     sentinels: tuple[int, ...]
+    greatest: int | None = None
+    """The greatest raw integer that is a value, whatever the profile's range."""
+    unknown_from: int | None = None
+    """From this raw integer on, the BMS says that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)

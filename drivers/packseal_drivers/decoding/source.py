@@ -151,6 +151,7 @@ def _integer_field(field: Field) -> list[str]:
     raw = f"r{field.slot}"
     least, greatest = field.bits.raw_limits
     low, high = good_raws(field.bits, field.line)
+    high = high if field.greatest is None else min(high, field.greatest)
     tests = [] if (low, high) == (least, greatest) else [_between(raw, low, high, field)]
     inside = tuple(s for s in field.sentinels if low <= s <= high)
     tests += [f"{raw} not in {inside}"] if inside else []
@@ -196,9 +197,12 @@ def _store(field: Field, value: str) -> str:
 
 
 def _flawed(field: Field, otherwise: str) -> str:
-    if not field.sentinels:
+    raw = f"r{field.slot}"
+    unknown = [f"{raw} in {field.sentinels}"] if field.sentinels else []
+    unknown += [f"{raw} >= {field.unknown_from}"] if field.unknown_from is not None else []
+    if not unknown:
         return f"w({field.slot}, {otherwise})"
-    return f"w({field.slot}, {int(Flaw.NOT_AVAILABLE)} if r{field.slot} in {field.sentinels} else {otherwise})"
+    return f"w({field.slot}, {int(Flaw.NOT_AVAILABLE)} if {' or '.join(unknown)} else {otherwise})"
 
 
 def _value(raw: str, field: Field) -> str:
