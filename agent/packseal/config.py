@@ -85,6 +85,8 @@ class Battery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     link: LinkSettings
     period_s: float | None = None
     """Seconds per sample in place of the profile's; 0 makes one of every distinct frame time."""
+    gap_s: float | None = None
+    """An interval longer than this is a gap, not integrated. Default: 10 s, or three sample periods if that is more."""
     firmware: str | None = None
     """Version of the BMS's own program, such as 1.12.0. Without it the BMS counts as one that sends placeholders."""
     declared: Declared = Declared()

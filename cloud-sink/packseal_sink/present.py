@@ -49,7 +49,7 @@ def snapshot_view(entry: Record, log: Log, received_ms: int, now_ms: int, troubl
             )
             for channel, value in ordered
         ],
-        cells_v=[mv / MV_PER_V for mv in body.cells_mv],
+        cells_v=[None if mv is None else mv / MV_PER_V for mv in body.cells_mv],
     )
 
 

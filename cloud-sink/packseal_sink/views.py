@@ -110,7 +110,8 @@ class SnapshotView:
     verification: Verification
     readings: Sequence[ReadingView]
     present: Sequence[Present]
-    cells_v: Sequence[float]
+    cells_v: Sequence[float | None]
+    """By the cells' numbers; None for one that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,3 +113,8 @@ def test_a_file_that_is_not_text_or_not_there_is_told(tmp_path: Path, monkeypatc
 def test_a_battery_is_needed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing required field `battery`"):
         load(tmp_path, GOOD.split("[[battery]]", maxsplit=1)[0])
+
+
+def test_what_makes_a_gap_can_be_set_for_a_battery(tmp_path: Path) -> None:
+    made = load(tmp_path, GOOD.replace('profile = "own.toml"', 'profile = "own.toml"\ngap_s = 90'))
+    assert [battery.gap_s for battery in made.file.battery] == [None, 90]

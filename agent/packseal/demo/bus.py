@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from packseal_drivers.settings import LinkSettings, PythonCan, SocketCan, Stream
+from packseal_drivers.settings import PythonCan, SocketCan, Stream
 
 VCAN = "vcan0"
 GROUP = "239.255.70.83"
@@ -22,7 +22,7 @@ PROBE_S = 1.0
 class Bus:
     """What the agent's configuration says of the wire, and what the user is told."""
 
-    link: LinkSettings
+    link: SocketCan | PythonCan | Stream
     title: str
 
 

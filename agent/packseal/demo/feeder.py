@@ -22,7 +22,7 @@ from packseal.demo.pack import SimulatedPack
 from packseal.demo.player import Part, Player, Progress
 from packseal.demo.table import Row
 from packseal_drivers.framing.recorded import Recorded, encode
-from packseal_drivers.settings import LinkSettings, PythonCan, SocketCan, Stream
+from packseal_drivers.settings import PythonCan, SocketCan, Stream
 
 if TYPE_CHECKING:
     from packseal.demo.plan import Plan
@@ -61,7 +61,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="live"):
     """The simulated pack on a bus; a stream's path is absolute here."""
 
-    link: LinkSettings
+    link: SocketCan | PythonCan | Stream
     profile: str
     progress: str
 
@@ -81,8 +81,7 @@ def command(plan: "Plan") -> list[str]:
             profile=options.profile_name,
             socket=str(where.bus),
             progress=str(where.progress),
-            # Half a period from its ends, so that a row a little early or late still has a period of its own.
-            start_ns=START_NS if plan.period_s is None else round(plan.period_s / 2 * NS_PER_S),
+            start_ns=START_NS,
             span_s=plan.survey.span_s,
             last_wall_ns=time.time_ns() + round(wait_s * NS_PER_S),
             speed=options.speed,

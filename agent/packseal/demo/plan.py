@@ -9,13 +9,14 @@ import msgspec
 
 from packseal.core.declared import Declared
 from packseal.core.errors import InputError
+from packseal.core.meter import PERIODS_PER_GAP
 from packseal.core.meter.interval import GAP_LIMIT_S
 from packseal.demo import bus, declared, places, table
 from packseal.demo.frames import Framing
 from packseal.demo.options import DemoOptions
 from packseal.demo.places import HOST, Claim, Places, Scalar
 from packseal.demo.table import Survey
-from packseal_drivers.settings import LinkSettings, Stream
+from packseal_drivers.settings import PythonCan, SocketCan, Stream
 
 BROKER_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"  # Debian puts mosquitto in /usr/sbin
 
@@ -28,7 +29,7 @@ class Plan:
     places: Places
     declared: Declared
     survey: Survey | None
-    link: LinkSettings
+    link: SocketCan | PythonCan | Stream
     bus_title: str
     broker: str | None
     broker_port: int
@@ -40,11 +41,9 @@ class Plan:
         return f"http://{HOST}:{self.page.port}/"
 
     @property
-    def period_s(self) -> float | None:
-        """Seconds per sample where rows lie so far apart that most would be gaps; None keeps the profile's."""
-        if self.survey is None or self.survey.period_s <= GAP_LIMIT_S:
-            return None
-        return self.survey.period_s
+    def gap_s(self) -> float:
+        """What makes a gap: 10 s, or three intervals between rows where these lie further apart."""
+        return max(GAP_LIMIT_S, PERIODS_PER_GAP * (self.survey.period_s if self.survey else 0))
 
     @property
     def uplink(self) -> Mapping[str, Scalar]:
@@ -57,8 +56,8 @@ class Plan:
         """Write the configurations; raises StorageError."""
         places.write_sink(self.places, self.page.port, self.broker_port if self.broker else None)
         battery: dict[str, Scalar] = {"id": places.BATTERY, "profile": self.options.profile_name}
-        if self.period_s is not None:
-            battery["period_s"] = self.period_s
+        if self.gap_s != GAP_LIMIT_S:
+            battery["gap_s"] = self.gap_s
         link = msgspec.to_builtins(self.link)
         places.write_agent(
             self.places,

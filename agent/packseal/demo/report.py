@@ -9,14 +9,12 @@ from urllib.parse import quote
 import msgspec
 
 from packseal import __version__
-from packseal.core.meter.interval import GAP_LIMIT_S
 from packseal.demo import watch
 from packseal.demo.audit import LogAudit
 from packseal.demo.plan import Plan
 from packseal.demo.watch import Glance
 
 REPORT_VERSION = 1
-PERIODS_PER_GAP = 3
 ERRORS = ("short", "flawed", "unknown", "dropped", "error_frames")
 
 
@@ -134,12 +132,10 @@ def _table(plan: Plan, glance: Glance) -> dict[str, Any] | None:
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
-    period_s = plan.period_s
     return {
         "profile": plan.options.profile_name,
         "window_s": plan.options.window,
-        "period_s": period_s,
-        "gap_limit_s": max(GAP_LIMIT_S, PERIODS_PER_GAP * (period_s or 0)),
+        "gap_limit_s": plan.gap_s,
         "speed": "max" if plan.survey is not None and plan.options.speed is None else plan.options.speed or 1,
         "uplink": "https" if plan.broker is None else "mqtt",
         "bus": plan.bus_title,

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from packseal import __version__
 from packseal.clock import SystemClock, boot_id
@@ -89,10 +90,11 @@ def open_battery_driver(config: Config, battery: Battery, clock: SystemClock) ->
 def open_recorder(config: Config, battery: Battery, driver: Driver, found: Found, writer: LogWriter) -> Recorder:
     """Return what records one battery, its counters going on from the saved state."""
     trouble = found.trouble
+    meter_from = partial(Meter, battery.declared, driver.delivers, driver.period_s or 1.0, gap_limit_s=battery.gap_s)
     try:
-        meter = Meter(battery.declared, driver.delivers, driver.period_s or 1.0, found.state)
+        meter = meter_from(state=found.state)
     except FormatError as error:
-        meter, trouble = Meter(battery.declared, driver.delivers, driver.period_s or 1.0), str(error)
+        meter, trouble = meter_from(), str(error)
     sealer = Sealer(found.pen, meter, config.file.gateway.window_s, found.stopped)
     code = LifecycleCode.LOG_BEGUN if found.stopped is None else LifecycleCode.AGENT_STARTED
     preface = [Lifecycle(code, facts(config) | {"profile": driver.name})]

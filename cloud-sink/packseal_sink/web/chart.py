@@ -89,9 +89,10 @@ def line_chart(points: Sequence[Point], gaps: Iterable[tuple[int, int]] = ()) ->
     )
 
 
-def bar_plot(values: Sequence[float], unit: str, decimals: int) -> Bars:
-    """Return a bar for each value. The axis begins below the lowest, so that differences can be seen."""
-    low, high, step = _y_range(min(values), max(values))
+def bar_plot(values: Sequence[float | None], unit: str, decimals: int) -> Bars:
+    """Return a bar for each value that is known. The axis begins below the lowest, so that differences can be seen."""
+    known = [value for value in values if value is not None]
+    low, high, step = _y_range(min(known), max(known))
     low = max(0.0, low - step)
 
     def y(value: float) -> float:
@@ -105,9 +106,10 @@ def bar_plot(values: Sequence[float], unit: str, decimals: int) -> Bars:
             width=round(slot * 0.8, 2),
             height=round(HEIGHT - BOTTOM - y(value), 1),
             label=f"{i + 1}: {value:.{decimals}f} {unit}",
-            extreme="high" if value == max(values) > min(values) else "low" if value == min(values) else "",
+            extreme="high" if value == max(known) > min(known) else "low" if value == min(known) else "",
         )
         for i, value in enumerate(values)
+        if value is not None
     ]
     return Bars(bars, _y_ticks(low, high, step, y))
 

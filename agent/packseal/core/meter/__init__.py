@@ -59,16 +59,22 @@ class Meter:
         delivers: the quantities its profile can deliver, to tell "not reported" from "not yet".
         period_s: the declared sample period; an interval over three of them and over 10 s is a gap.
         state: what `save` gave earlier.
+        gap_limit_s: what makes a gap in place of that rule.
 
     Raises:
         FormatError: the state is damaged or from a newer version.
     """
 
     def __init__(
-        self, declared: Declared, delivers: frozenset[Quantity], period_s: float = 1.0, state: bytes | None = None
+        self,
+        declared: Declared,
+        delivers: frozenset[Quantity],
+        period_s: float = 1.0,
+        state: bytes | None = None,
+        gap_limit_s: float | None = None,
     ) -> None:
         self._state = _load(state) if state is not None else MeterState()
-        self.gap_limit_s = max(GAP_LIMIT_S, PERIODS_PER_GAP * period_s)
+        self.gap_limit_s = max(GAP_LIMIT_S, PERIODS_PER_GAP * period_s) if gap_limit_s is None else gap_limit_s
         self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
         self._throughput = Throughput(declared, delivers, limit_ns, self._state.throughput)
         self._exposure = Exposure(declared, delivers, limit_ns, self._state.exposure)
