@@ -85,6 +85,8 @@ class EventCode(IntEnum):
     OVERCHARGE = 21  # a cell rose above its declared limit
     VALUES_FLAWED = 30  # values on the wire were unusable, see the flaws
     PLACEHOLDER_SEEN = 31  # a firmware known to send constants was seen
+    HEALTH_CLAIM_CONSTANT = 32  # the BMS's state of health has not moved over many full cycles, which is to be doubted
+    SCALE_CHANGED = 33  # a value jumped by a power of ten and stayed there, as if its unit had changed
 
 
 @dataclass(frozen=True, slots=True)

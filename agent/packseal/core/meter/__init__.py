@@ -10,6 +10,7 @@ import msgspec
 from packseal.core.declared import Declared
 from packseal.core.errors import FormatError
 from packseal.core.meter.abuse import Abuse, AbuseState
+from packseal.core.meter.constancy import Constancy, ConstancyState
 from packseal.core.meter.exposure import Exposure, ExposureState
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
 from packseal.core.meter.reported import Reported, ReportedState
@@ -49,6 +50,7 @@ class MeterState(msgspec.Struct, kw_only=True):
     exposure: ExposureState = msgspec.field(default_factory=ExposureState)
     abuse: AbuseState = msgspec.field(default_factory=AbuseState)
     reported: ReportedState = msgspec.field(default_factory=ReportedState)
+    constancy: ConstancyState = msgspec.field(default_factory=ConstancyState)
 
 
 class Meter:
@@ -80,6 +82,7 @@ class Meter:
         self._exposure = Exposure(declared, delivers, limit_ns, self._state.exposure)
         self._abuse = Abuse(declared, delivers, limit_ns, self._state.abuse)
         self._reported = Reported(declared, delivers, self._state.reported)
+        self._constancy = Constancy(declared, self._state.constancy)
         self._present: dict[Channel, tuple[float, int]] = {}
         self._cells_v: dict[int, tuple[float, int]] = {}
         self._now_ns = 0
@@ -98,7 +101,8 @@ class Meter:
         self._keep_latest(sample.values, sample.at.mono_ns)
         self._keep_began(sample.at)
         self._state.last_wall_ms = sample.at.wall_ns // 1_000_000
-        return self._abuse.feed(sample)
+        doubts = self._constancy.feed(sample, self._state.throughput.discharged_as)
+        return [*self._abuse.feed(sample), *doubts]
 
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop: nothing is integrated over it, and it counts as not covered."""
