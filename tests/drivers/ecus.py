@@ -105,6 +105,7 @@ class SimulatedEcu:
         answer: id it answers with.
         functional: further id it hears.
         pending: how many times it asks for patience, 60 ms apart, before it answers.
+        tx_data_length: above 8 it speaks CAN FD.
     """
 
     def __init__(
@@ -115,9 +116,10 @@ class SimulatedEcu:
         answer: int = ANSWER,
         functional: int | None = None,
         pending: int = 0,
+        tx_data_length: int = 8,
     ) -> None:
         mode = isotp.AddressingMode.Normal_29bits if to > 0x7FF else isotp.AddressingMode.Normal_11bits
-        params = {"tx_padding": 0xAA, "blocking_send": False}
+        params = {"tx_padding": 0xAA, "tx_data_length": tx_data_length, "can_fd": tx_data_length > 8}
         self.answers = dict(answers)
         self.asked: list[bytes] = []
         self._pending = pending

@@ -5,7 +5,7 @@ import secrets
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from packseal_drivers.guard import Guard
 from packseal_drivers.links.pythoncan import LISTEN_ONLY, PythonCanLink
 from packseal_drivers.profile import ProfileFile
 from packseal_drivers.registry import open_driver
-from packseal_drivers.settings import PythonCan
+from packseal_drivers.settings import PythonCan, SocketCan
 
 GROUP = "239.74.163.2"
 A, V = Channel(Quantity.PACK_CURRENT_A), Channel(Quantity.PACK_VOLTAGE_V)
@@ -264,6 +264,75 @@ def test_the_rate_on_one_bus_is_bounded(virtual: Wire, tmp_path: Path) -> None:
     seconds = (clock.now().mono_ns - began_ns) / 1e9
     assert driver.counts.requests <= 20 * seconds + 1
     assert said
+
+
+def test_answers_in_frames_of_can_fd(virtual: Wire, tmp_path: Path) -> None:
+    driver = driver_of(virtual, write(tmp_path, CELLS))
+    with SimulatedEcu(virtual.join(), {b"\x01\x02": CELL_BYTES}, tx_data_length=32):
+        said = heard(driver, lambda s: values(s, CELL_CHANNELS[63]))
+    assert values(said, CELL_CHANNELS[63]) == pytest.approx([CELL_BYTES[63] * 0.02])
+
+
+class Kernel(can.BusABC):
+    """The far end of a socket pair that stands in for a kernel interface, as a bus for a control unit."""
+
+    def __init__(self, far: socket.socket) -> None:
+        super().__init__(channel="can0")
+        self.far = far
+
+    def _recv_internal(self, timeout: float | None) -> tuple[can.Message | None, bool]:
+        self.far.settimeout(timeout)
+        try:
+            address, length, data = struct.unpack("=IB3x8s", self.far.recv(16))
+        except (TimeoutError, BlockingIOError, ConnectionRefusedError):
+            return None, False
+        wide = address >> 31 == 1
+        return can.Message(arbitration_id=address & 0x1FFF_FFFF, is_extended_id=wide, data=data[:length]), False
+
+    def send(self, msg: can.Message, timeout: float | None = None) -> None:  # noqa: ARG002 - python-can's signature
+        address = msg.arbitration_id | (0x8000_0000 if msg.is_extended_id else 0)
+        with suppress(ConnectionRefusedError):  # the driver has closed its end
+            self.far.send(struct.pack("=IB3x8s", address, len(msg.data), bytes(msg.data)))
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.far.close()
+
+
+@pytest.mark.parametrize(("to", "answer"), [(TO, ANSWER), (OTHER_TO, OTHER_ANSWER)])
+def test_a_kernel_interface_is_asked_in_the_same_way(to: int, answer: int, tmp_path: Path) -> None:
+    asked = CELLS.replace("0x7E4", hex(to)).replace("0x7EC", hex(answer))
+    file = write(tmp_path, SIGNAL, asked)
+    driver: Any = open_driver(SocketCan("can0"), file, directory=Path(), cache=None, clock=SystemClock())
+    near, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    near.bind(("127.0.0.1", 0))
+    far.bind(("127.0.0.1", 0))
+    near.connect(far.getsockname())
+    far.connect(near.getsockname())
+    near.settimeout(0)
+    driver._link.open = lambda: driver._link.attach(near)
+    bus = Kernel(far)
+    with SimulatedEcu(bus, {b"\x01\x02": CELL_BYTES}, to, answer):
+        said = heard(driver, lambda s: values(s, CELL_CHANNELS[63]), lambda: bus.send(electrical(398.5)))
+    assert values(said, CELL_CHANNELS[63]) == pytest.approx([CELL_BYTES[63] * 0.02])
+    flag = 0x8000_0000 if answer > 0x7FF else 0
+    mask = 0xC000_0000 | (0x1FFF_FFFF if flag else 0x7FF)
+    assert struct.pack("=II", answer | flag, mask) in driver._link._filters()
+    assert values(said, V)[0] == pytest.approx(398.5)
+
+
+def test_an_adapter_that_comes_back_is_asked_again(virtual: Wire, tmp_path: Path) -> None:
+    driver: Any = driver_of(virtual, write(tmp_path, CURRENT))
+    pulled = [False]
+
+    def pull() -> None:
+        if driver.counts.answers and not pulled[0]:
+            pulled[0] = True
+            driver._link._bus.shutdown()
+
+    with SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x0a"}):
+        said = heard(driver, lambda s: EventCode.BUS_RECOVERED in codes(s), pull)
+    assert codes(said) == [EventCode.LINK_LOST, EventCode.BUS_RECOVERED]
 
 
 def test_an_adapter_is_asked_to_listen_only_unless_something_is_asked() -> None:
