@@ -70,7 +70,8 @@ class Answers:
 
     def finish(self) -> None:
         """Count what was under way when the recording ended."""
-        self.counts.broken[Fault.TIMEOUT] += sum(framer.busy for framer in self._framers.values())
+        if unfinished := sum(framer.busy for framer in self._framers.values()):
+            self.counts.broken[Fault.TIMEOUT] += unfinished
 
     def _answer(self, requests: Iterable[tuple[int, bytes]], payload: bytes, mono_ns: int) -> list[Frame]:
         self.counts.whole += 1

@@ -60,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print what is decoded; returns 0 where anything was, else 1."""
+    """Print what is decoded, and of a recording what was met in it; returns 0, and 1 for an answer without a value."""
     from packseal_drivers import profile  # noqa: PLC0415 - lazy, as every command is
 
     if (args.file is None) is (args.response is None):
@@ -79,7 +79,7 @@ def _recording(args: argparse.Namespace, file: "ProfileFile") -> int:
     offline = Offline(file.profile, compile_decoders(file), period_s)
     samples = islice(offline.samples(recording), args.limit)
     if args.json:
-        count = _print_json(file.profile, samples, offline.totals, recording.troubles)
+        _print_json(file.profile, samples, offline.totals, recording.troubles)
     else:
         count = 0
         for sample in samples:
@@ -88,7 +88,7 @@ def _recording(args: argparse.Namespace, file: "ProfileFile") -> int:
         print("\n".join(totals_lines(count, offline.totals)))
     if recording.troubles.count:
         print(f"packseal decode: {recording.troubles.summary}", file=sys.stderr)
-    return 0 if count else 1
+    return 0
 
 
 def _response(args: argparse.Namespace, file: "ProfileFile") -> int:
@@ -108,14 +108,15 @@ def _response(args: argparse.Namespace, file: "ProfileFile") -> int:
     sample = sample_of(file.profile, compile_decoders(file), found, totals)
     samples = iter(() if sample is None else (sample,))
     if args.json:
-        return 0 if _print_json(file.profile, samples, totals, None) else 1
+        _print_json(file.profile, samples, totals, None)
+        return int(sample is None)
     for payload in found:
         print("\n".join(answer_lines(payload, [r for _, r in answered(file.profile, payload)])))
     for said in samples:
         print("\n".join(sample_lines(said, timed=False)))
     if totals.link.short:
-        print("it is shorter than the profile knows it: what it holds is shown")
-    return 0 if sample is not None else 1
+        print("shorter than the profile knows it: shown is what it holds")
+    return int(sample is None)
 
 
 def _check(payload: bytes, file: "ProfileFile") -> None:
@@ -134,8 +135,8 @@ def _check(payload: bytes, file: "ProfileFile") -> None:
         raise InputError(f"{start} … answers no request of {file.profile.name}; its answers begin with {known}{more}")
 
 
-def _print_json(profile: "Profile", samples: Iterator[Sample], totals: "Totals", troubles: "Troubles | None") -> int:
-    """Print one JSON document, sample by sample, so that a long recording needs no memory; return how many."""
+def _print_json(profile: "Profile", samples: Iterator[Sample], totals: "Totals", troubles: "Troubles | None") -> None:
+    """Print one JSON document, sample by sample, so that a long recording needs no memory."""
     count, names = 0, names_of(profile.channels)
     print(f'{{"format": {json.dumps(FORMAT)}, "profile": {json.dumps(profile.name)}, "samples": [', end="")
     for sample in samples:
@@ -144,7 +145,6 @@ def _print_json(profile: "Profile", samples: Iterator[Sample], totals: "Totals",
     notes = [troubles.summary] if troubles is not None and troubles.count else []
     totalled = json_totals(count, totals) | {"notes": notes}
     print(f'\n], "totals": {json.dumps(totalled, ensure_ascii=False)}}}')
-    return count
 
 
 def _seconds(text: str) -> float:

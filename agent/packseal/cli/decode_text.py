@@ -39,7 +39,7 @@ def json_sample(sample: Sample, names: Mapping[Channel, str]) -> dict[str, Any]:
     """Return a sample as JSON values: seconds since the first frame, values with their units, flaws by name."""
     return {
         "t_s": sample.at.mono_ns / NS_PER_S,
-        "values": {names[c]: {"value": v, "unit": c.quantity.unit} for c, v in _ordered(sample.values.items())},
+        "values": {names[c]: {"value": _clean(v), "unit": c.quantity.unit} for c, v in _ordered(sample.values.items())},
         "flaws": {names[c]: flaw.name.lower() for c, flaw in _ordered(sample.flaws.items())},
     }
 
@@ -90,7 +90,7 @@ def totals_lines(samples: int, totals: "Totals") -> list[str]:
     met = f"{link.unknown} unknown, {link.short} short, {totals.errors} error frames"
     flawed = counted(link.flawed, "flawed value")
     lines = [f"{counted(samples, 'sample')} of {counted(totals.frames, 'frame')}: {met}; {flawed}"]
-    if answers.whole or answers.broken:
+    if answers.whole or answers.broken.total():
         lines.append(
             f"{counted(answers.whole, 'answer')} put together: {answers.decoded} decoded, {answers.refused} refusals, "
             f"{answers.other} to what this profile does not ask; {answers.broken.total()} broken"
@@ -106,6 +106,11 @@ def totals_lines(samples: int, totals: "Totals") -> list[str]:
 def answer_lines(payload: bytes, requests: Sequence["Request"]) -> list[str]:
     """Return what request an answer belongs to."""
     return [f"{counted(len(payload), 'byte')}, the answer to {r.payload.hex(' ').upper()} ({r.name})" for r in requests]
+
+
+def _clean(value: float) -> float:
+    """Return a value without what binary fractions add: 4.06, where 203 times 0.02 is 4.0600000000000005."""
+    return float(f"{value:.12g}")
 
 
 def _many(quantity: Quantity, entries: Sequence[tuple[int, float]]) -> Iterator[str]:
