@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from packseal.core.exchange import Refusal
@@ -16,6 +16,7 @@ TIMES = st.integers(0, 253_402_300_799_999)
 
 
 @given(st.lists(st.tuples(TIMES, VALUES), min_size=1, max_size=60), st.lists(st.tuples(TIMES, TIMES), max_size=3))
+@example([(253_402_300_799_500, 0.0)], [])
 def test_every_value_is_drawn_inside_the_frame(points: list[tuple[int, float]], gaps: list[tuple[int, int]]) -> None:
     chart = line_chart(points, gaps)
     drawn = [tuple(map(float, pair.split())) for line in chart.lines for pair in re.split("[ML]", line)[1:]]

@@ -14,6 +14,9 @@ BREAK = 5
 """A line is broken where the next value is this many times later than is usual."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_S = 253_402_300_799
+"""The last second of the year 9999, the last that RFC 3339 and `datetime` can write."""
+
 _TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _DAY_S = 86400
 _TIME_FORMS = ((_DAY_S, "%b %d"), (_DAY_S // 4, "%d, %H:%M"), (60, "%H:%M"), (0, "%H:%M:%S"))
@@ -152,5 +155,5 @@ def _time_ticks(start_ms: int, end_ms: int) -> list[tuple[float, str]]:
     first = math.ceil(start_ms / 1000 / step)
     return [
         (t * step * 1000, (_EPOCH + timedelta(seconds=t * step)).strftime(form))
-        for t in range(first, int(end_ms / 1000 // step) + 1)
+        for t in range(first, min(end_ms // 1000, _LAST_S) // step + 1)
     ]
