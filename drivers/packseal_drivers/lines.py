@@ -160,8 +160,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError('node, index and subindex belong to protocol = "sdo"')
         else:
             self._check_service()
-        if not self.period_s >= MIN_PERIOD_S:
-            raise ValueError(f"period_s must be at least {MIN_PERIOD_S}")
+        if not MIN_PERIOD_S <= self.period_s < math.inf:
+            raise ValueError(f"period_s must be at least {MIN_PERIOD_S} and finite")
 
     def _check_service(self) -> None:
         try:

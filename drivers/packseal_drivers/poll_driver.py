@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from packseal.core.errors import LinkError
 from packseal.core.sample import Clock, Frame, Instant, LinkCounts, Notice
 from packseal_drivers.can_driver import CanDriver, CanLink
 from packseal_drivers.decoding import Decoders
@@ -79,7 +80,9 @@ class PollDriver(CanDriver):
                 if not self._sending.send(permitted):
                     self.counts.unsent += 1
             except RefusedRequest:
-                continue  # counted by the guard; nothing else is the matter with the bus
+                continue  # counted by the guard
+            except LinkError:  # the next reading will say so as well, and lose nothing that was just heard
+                self.counts.unsent += 1
         return heard
 
     def _told(self, now: Instant) -> list[Notice]:

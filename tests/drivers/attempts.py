@@ -65,6 +65,11 @@ def raw(what: str, address: int, payload: str, protocol: Any = "uds") -> Attempt
     return Attempt(f"{what}: {shown}", lambda g, _: g.permit_frame(protocol, address, data))
 
 
+def _borrowed_seal(guard: Guard, link: Sends) -> bool:
+    seal = guard.permit_request("uds", UDS, b"\x22\x01\x01").seal
+    return link.send(Permitted(UDS, bytes.fromhex("0211010000000000"), seal))
+
+
 def _changed(guard: Guard, link: Sends) -> bool:
     permitted = guard.permit_request("uds", UDS, b"\x22\x01\x01")
     object.__setattr__(permitted, "data", bytes.fromhex("0211030000000000"))
@@ -171,6 +176,7 @@ ATTEMPTS = (
     Attempt("a frame that no guard has seen, given to the link", _tuple),
     Attempt("a Permitted made by hand", lambda _, link: link.send(Permitted(UDS, b"\x02\x11\x03" + bytes(5), None))),
     Attempt("a Permitted of another guard", _other_guard),
+    Attempt("a Permitted made by hand with the seal of a true one", _borrowed_seal),
     Attempt("a subclass of Permitted", _subclass),
     Attempt("the data of a Permitted changed", _changed),
     Attempt("the data of a Permitted made changeable", _bytearray),

@@ -27,10 +27,11 @@ from tests.drivers.ecus import (
 )
 
 from packseal.clock import SystemClock
+from packseal.core.errors import LinkError
 from packseal.core.quantities import Channel, Quantity
 from packseal.core.sample import EventCode, LinkCounts, LinkState, Notice, Sample
 from packseal_drivers.driver import Driver
-from packseal_drivers.guard import Guard
+from packseal_drivers.guard import Guard, Permitted
 from packseal_drivers.links.pythoncan import LISTEN_ONLY, PythonCanLink
 from packseal_drivers.profile import ProfileFile
 from packseal_drivers.registry import open_driver
@@ -333,6 +334,22 @@ def test_an_adapter_that_comes_back_is_asked_again(virtual: Wire, tmp_path: Path
     with SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x0a"}):
         said = heard(driver, lambda s: EventCode.BUS_RECOVERED in codes(s), pull)
     assert codes(said) == [EventCode.LINK_LOST, EventCode.BUS_RECOVERED]
+
+
+def test_what_cannot_be_sent_is_counted_and_what_was_heard_is_kept(virtual: Wire, tmp_path: Path) -> None:
+    driver, far = driver_of(virtual, write(tmp_path, SIGNAL, CURRENT)), virtual.join()
+    link: Any = driver._link  # type: ignore[attr-defined]
+    passes = iter([False])
+
+    def send(_: Permitted) -> bool:
+        for passed in passes:
+            return passed
+        raise LinkError("CAN interface can0 is down")
+
+    link.send = send
+    said = heard(driver, lambda _: driver.counts.unsent >= 2, lambda: far.send(electrical(398.5)))
+    assert set(values(said, V)) == {398.5}
+    assert driver.counts.unsent == driver.counts.requests >= 2
 
 
 def test_an_adapter_is_asked_to_listen_only_unless_something_is_asked() -> None:
