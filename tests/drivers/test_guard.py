@@ -145,7 +145,7 @@ def test_a_profile_that_asks_elsewhere_is_refused_by_line(to: str, said: str, tm
 
 @pytest.mark.parametrize("period", ["0.05", "-1", "inf", "nan"])
 def test_a_profile_that_asks_too_often_or_never_is_refused_by_line(period: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="line 7: .*period_s must be at least 0.1 and finite"):
+    with pytest.raises(ConfigError, match=r"line 7: .*period_s must be at least 0\.1 and finite"):
         ecus.write(tmp_path, ecus.CURRENT.replace("period_s = 0.1", f"period_s = {period}"))
 
 

@@ -28,9 +28,10 @@ GO_ON = bytes.fromhex("30 00 00 00 00 00 00 00")
 class Bench:
     """A poller, its clock, and everything that it has sent and told."""
 
-    def __init__(self, requests: Sequence[Request]) -> None:
+    def __init__(self, requests: Sequence[Request], block_size: int = 0, separation: int = 0) -> None:
         self.counts = LinkCounts()
-        self.poller = Poller(requests, Guard(lanes(requests), self.counts), self.counts)
+        guard = Guard(lanes(requests), self.counts)
+        self.poller = Poller(requests, guard, self.counts, block_size=block_size, separation=separation)
         self.now_ns = 10 * NS_PER_S
         self.sent: list[tuple[int, int, bytes]] = []
         self.told: list[Notice] = []
@@ -95,6 +96,17 @@ def test_flow_control_is_sent_for_our_answer_only(tmp_path: Path) -> None:
     assert [p.data for p in b.tick()] == [GO_ON]
     b.hear(FIRST)
     assert b.tick() == []
+
+
+def test_flow_control_in_blocks(tmp_path: Path) -> None:
+    b = Bench(write(tmp_path, CELLS).profile.request, block_size=4, separation=0xF5)
+    b.until_asked(ASK_CELLS)
+    b.hear(FIRST)
+    answers = []
+    for i in range(1, 10):
+        answers += b.hear(bytes((0x20 | i,)) + bytes(7))
+    assert [p.data for p in b.tick()] == [bytes.fromhex("30 04 F5 00 00 00 00 00")] * 3
+    assert [len(a.data) for a in answers] == [67]
 
 
 def test_functional_requests_have_flow_control_sent_to_who_answers(tmp_path: Path) -> None:
