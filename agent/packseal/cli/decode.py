@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from packseal_drivers.profile import Profile, ProfileFile
     from packseal_drivers.recordings.row import Troubles
 
+LONGEST_S = 1.0
+"""Of a sample, unless another is asked for: scan tools ask more often than the agent does."""
+
 REFUSAL = 0x7F  # ISO 14229-1 §8.7: this byte, the service that was asked, why not
 REFUSAL_BYTES = 3
 REASONS = {  # ISO 14229-1 annex A
@@ -54,7 +57,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     text = "one answer in hexadecimal, as payload, as ISO-TP frames or as an ELM327 printed it; - reads it from stdin"
     parser.add_argument("--response", metavar="HEX", help=text)
     parser.add_argument("--json", action="store_true", help="for programs; see docs/decode.md")
-    parser.add_argument("--every", type=_seconds, metavar="S", help="one sample every S seconds (0: at every time)")
+    parser.add_argument(
+        "--every", type=_seconds, metavar="S", help="a sample every S seconds (0: at every time; default: at most 1)"
+    )
     parser.add_argument("--limit", type=_count, metavar="N", help="stop after N samples")
     parser.add_argument("--bus", metavar="B", help="only this bus of the recording, as the file names it")
 
@@ -75,7 +80,7 @@ def _recording(args: argparse.Namespace, file: "ProfileFile") -> int:
     from packseal_drivers.recordings import read  # noqa: PLC0415
 
     recording = read(args.file, args.bus)
-    period_s = file.profile.sampling.period_s if args.every is None else args.every
+    period_s = min(file.profile.sampling.period_s, LONGEST_S) if args.every is None else args.every
     offline = Offline(file.profile, compile_decoders(file), period_s)
     samples = islice(offline.samples(recording), args.limit)
     if args.json:
