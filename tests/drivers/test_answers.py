@@ -32,6 +32,26 @@ PACK = (
 )
 """What the car's own DBC calls them; it counts discharging as positive."""
 
+CAR = """
+name = "test/car"
+title = "A test"
+source = "a test"
+dbc = "DBC"
+[[signal]]
+message = "BatteryLimits"
+signal = "SoC_Maybe"
+quantity = "state_of_charge_pct"
+[[signal]]
+message = "Batt_HV_Status"
+signal = "IBatt"
+quantity = "pack_current_a"
+factor = -1
+[[signal]]
+message = "Batt_HV_Status"
+signal = "VBatt"
+quantity = "pack_voltage_v"
+"""
+
 TEXT = """
 name = "test/pack"
 title = "A test"
@@ -124,10 +144,15 @@ def test_recorded_talk_of_a_scan_tool_is_put_together_whole() -> None:
 
 
 @pytest.mark.parametrize("log", ["bms-idle-30s.asc", "bms-precharge.asc"])
-def test_the_pack_on_the_bus_means_what_cantools_reads_from_the_cars_own_dbc(log: str) -> None:
-    _, samples = replayed(log, "hyundai/kona_broadcast", 0)
-    text = (KONA / "pcan.dbc").read_text("cp1252")
-    body = text[text.index("BO_ ") :]  # its head lacks what cantools wants
+@pytest.mark.parametrize("own", [True, False], ids=["our profile", "the car's DBC"])
+def test_the_pack_on_the_bus_means_what_cantools_reads_from_the_cars_own_dbc(
+    log: str, tmp_path: Path, *, own: bool
+) -> None:
+    name = "hyundai/kona_broadcast" if own else str(tmp_path / "car.toml")
+    (tmp_path / "car.toml").write_text(CAR.replace("DBC", str(KONA.resolve() / "pcan.dbc")))
+    _, samples = replayed(log, name, 0)
+    body = (KONA / "pcan.dbc").read_text("cp1252")
+    body = body[body.index("BO_ ") :]  # its head lacks what cantools wants
     database = cantools.database.load_string(f'VERSION ""\nNS_ :\nBS_:\nBU_:\n{body}', "dbc", strict=False)
     assert isinstance(database, cantools.database.can.Database)
     values = [(s.at.mono_ns, c.quantity, v) for s in samples for c, v in s.values.items()]
