@@ -50,10 +50,10 @@ def _ids(findings: "Findings") -> Iterator[str]:
         return
     yield ""
     yield "all ids:" if findings.everything else "ids that no profile knows:"
-    head = ["id", "frames", "per s", "bytes", "changing bytes"]
-    head += ["known to"] if findings.everything else []
+    head = ("id", "frames", "per s", "bytes", "changing bytes", "known to")
     rows = [_row(findings, address, traffic.ids[address]) for address in ids[:ROWS]]
-    yield from table(head, rows, right=(1, 2, 3))
+    columns = len(head) if any(row[-1] for row in rows) else len(head) - 1
+    yield from table(head[:columns], (row[:columns] for row in rows), right=(1, 2, 3))
     left_out = len(ids) - ROWS
     if left_out > 0:
         yield f"… and {left_out} more; --json has them all"
@@ -61,8 +61,9 @@ def _ids(findings: "Findings") -> Iterator[str]:
 
 def _row(findings: "Findings", address: int, seen: "Seen") -> list[str]:
     rate = "" if seen.rate_hz is None else f"{seen.rate_hz:.1f}"
-    row = [_shown(address), str(seen.frames), rate, _ranges(seen.lengths), _ranges(seen.changing) or "none"]
-    return [*row, ", ".join(findings.known.get(address, ()))] if findings.everything else row
+    changing = _ranges(seen.changing) or "none"
+    known = ", ".join(findings.known.get(address, ()))
+    return [_shown(address), str(seen.frames), rate, _ranges(seen.lengths), changing, known]
 
 
 def _shown(address: int) -> str:
