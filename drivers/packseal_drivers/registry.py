@@ -10,19 +10,13 @@ from packseal_drivers.can_driver import CanDriver
 from packseal_drivers.decoding import Decoders, compile_decoders
 from packseal_drivers.driver import Driver
 from packseal_drivers.profile import Profile, ProfileFile, check_period
-from packseal_drivers.settings import LinkSettings, PythonCan, Recording, SocketCan, Stream
+from packseal_drivers.settings import LinkSettings, Plugin, PythonCan, Recording, SocketCan, Stream
 
 if TYPE_CHECKING:
     from packseal_drivers.answers import Answers
     from packseal_drivers.guard import Guard
     from packseal_drivers.poll_driver import SendingLink
     from packseal_drivers.stream_driver import ReplayLink
-
-MISSED_ANSWERS = 3
-"""A battery that only answers is silent when so many answers in a row are missing."""
-
-ENTRY_POINTS = "packseal.drivers"
-"""The entry-point group under which other packages will offer drivers."""
 
 
 def open_driver(
@@ -51,6 +45,12 @@ def open_driver(
     """
     sampling = profile.profile.sampling
     period = sampling.period_s if period_s is None else _checked(period_s)
+    if isinstance(settings, Plugin):
+        from packseal_drivers.plugins import Wiring, open_plugin  # noqa: PLC0415 - one wire's code is enough
+
+        return open_plugin(
+            settings.driver, Wiring(settings.options, profile, directory, cache, clock, period, firmware)
+        )
     decoders = compile_decoders(profile, cache, firmware)
     name = profile.profile.name
     if isinstance(settings, Stream | Recording):
@@ -58,7 +58,7 @@ def open_driver(
 
         link = _replay_link(settings, directory)
         return StreamDriver(name, link, decoders, period, clock, _recorded_answers(profile.profile))
-    if not profile.profile.request:
+    if not profile.profile.request and not profile.profile.pgn:
         bus = _can_link(settings, decoders.table.keys(), None)
         return CanDriver(name, bus, decoders, period, sampling.silent_after_s, clock)
     return _polling(settings, profile.profile, decoders, period, clock)
@@ -67,33 +67,33 @@ def open_driver(
 def _polling(
     settings: SocketCan | PythonCan, profile: Profile, decoders: Decoders, period_s: float, clock: Clock
 ) -> Driver:
-    from packseal_drivers import poller  # noqa: PLC0415 - most profiles only listen
-    from packseal_drivers.guard import Guard  # noqa: PLC0415
+    from packseal_drivers import asking  # noqa: PLC0415 - most profiles only listen to single frames
     from packseal_drivers.poll_driver import PollDriver  # noqa: PLC0415
 
     counts = LinkCounts()
-    guard = Guard(poller.lanes(profile.request), counts)
-    asker = poller.Poller(profile.request, guard, counts)
-    link = _can_link(settings, decoders.table.keys() | asker.addresses, guard)
-    silent_after_s = profile.sampling.silent_after_s
-    if not profile.signal:  # nothing comes unasked
-        silent_after_s = max(silent_after_s, MISSED_ANSWERS * min(r.period_s for r in profile.request))
+    asked = asking.ask(profile, counts)
+    link = _can_link(settings, decoders.table.keys() | asked.addresses, asked.guard, asked.masks)
     return PollDriver(
         name=profile.name,
         link=link,
         decoders=decoders,
-        pace_s=(period_s, silent_after_s),
-        asker=asker,
+        pace_s=(period_s, asking.silent_after_s(profile)),
+        asker=asked.asker,
         counts=counts,
         clock=clock,
     )
 
 
-def _can_link(settings: SocketCan | PythonCan, addresses: Collection[int], guard: "Guard | None") -> "SendingLink":
+def _can_link(
+    settings: SocketCan | PythonCan,
+    addresses: Collection[int],
+    guard: "Guard | None",
+    masks: Collection[tuple[int, int]] = (),
+) -> "SendingLink":
     if isinstance(settings, SocketCan):
         from packseal_drivers.links.socketcan import SocketCanLink  # noqa: PLC0415 - one wire's code is enough
 
-        return SocketCanLink(settings.channel, addresses, guard)
+        return SocketCanLink(settings.channel, addresses, guard, masks)
     from packseal_drivers.links.pythoncan import PythonCanLink  # noqa: PLC0415
 
     options = settings.options | ({} if settings.bitrate is None else {"bitrate": settings.bitrate})
@@ -112,7 +112,7 @@ def _replay_link(settings: Stream | Recording, directory: Path) -> "ReplayLink":
 
 
 def _recorded_answers(profile: Profile) -> "Answers | None":
-    if not profile.request:
+    if not profile.request and not profile.pgn:
         return None
     from packseal_drivers.answers import Answers  # noqa: PLC0415
 

@@ -46,4 +46,13 @@ class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
             raise ValueError('speed must be "max" or a number above 0')
 
 
-LinkSettings = SocketCan | PythonCan | Stream | Recording
+class Plugin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="plugin"):
+    """A wire that a driver of another package knows."""
+
+    driver: str
+    """The driver's name in the entry-point group packseal.drivers."""
+    options: dict[str, str | int | float | bool] = {}
+    """Passed to the driver as they are; its own page says what is allowed."""
+
+
+LinkSettings = SocketCan | PythonCan | Stream | Recording | Plugin
