@@ -1,12 +1,14 @@
 """Answers: short ones give what they hold whole, recorded talk is put together, and text of any kind is read."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import cantools.database
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from packseal.core.errors import InputError
@@ -21,6 +23,7 @@ from packseal_drivers.framing.written import payloads
 from packseal_drivers.offline import Offline, Totals, sample_of
 from packseal_drivers.profile import ProfileFile
 
+RECORDINGS = Path(__file__).parents[1] / "recordings"
 KONA = Path(__file__).parents[2] / "../shared/data/kona_can"
 ASKING = [name for name in profile.names() if profile.load(name).profile.request]
 VALUES = profile.load("hyundai/kona_uds")
@@ -202,6 +205,43 @@ def test_any_frames_are_survived_and_counted(frames: list[tuple[int, bytes]]) ->
     counts = offline.totals.answers
     assert offline.totals.frames == len(frames)
     assert counts.whole == counts.decoded + counts.refused + counts.other
+
+
+@pytest.mark.parametrize("name", ASKING)
+@settings(max_examples=30)
+@given(seed=st.integers(0, 1 << 32))
+def test_spoilt_recordings_never_give_a_value_beyond_the_profiles_limits(
+    name: str, decoders: dict[str, tuple[ProfileFile, Decoders]], seed: int
+) -> None:
+    file, made = decoders[name]
+    recorded = list(recordings.read(RECORDINGS / name.replace("/", "_") / "frames.log"))
+    limits = {a.channel: (a.line.minimum, a.line.maximum) for a in file.profile.asked()}
+    offline = Offline(file.profile, made, 0)
+    spoilt = list(spoil(recorded, Random(seed)))
+    for sample in offline.samples(spoilt):
+        for channel, value in sample.values.items():
+            low, high = limits[channel]
+            assert (-math.inf if low is None else low) <= value <= (math.inf if high is None else high)
+        assert not sample.values.keys() & sample.flaws.keys()
+    assert offline.totals.frames == len(spoilt)
+
+
+def spoil(frames: list[Frame], chance: Random) -> Iterator[Frame]:
+    """Yield frames of which some are lost, doubled, cut, longer, or have other bits; times stay in order."""
+    for frame in frames:
+        data, kind = bytearray(frame.data), chance.randrange(30)
+        if kind == 0:
+            continue
+        if kind == 1 and data:
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        if kind == 2:
+            del data[chance.randrange(len(data) + 1) :]
+        if kind == 3:
+            data += chance.randbytes(chance.randrange(56))
+        made = frame._replace(data=bytes(data))
+        yield made
+        if kind == 4:
+            yield made
 
 
 MADE = compile_decoders(VALUES)
