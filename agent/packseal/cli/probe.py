@@ -118,7 +118,7 @@ def _findings(
 
     known: dict[int, list[str]] = {}
     for file in files:
-        for address in known_ids(file):
+        for address in known_ids(file, traffic):
             known.setdefault(address, []).append(file.profile.name)
     everything = args.all or not any(found.fits for found in fits)
     ids = sorted(a for a in traffic.ids if everything or a not in known)

@@ -5,13 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from packseal.core.sample import ClockQuality, Flaw, Frame, Instant, LinkCounts
+from packseal_drivers.answers import Answers, address_of
 from packseal_drivers.decoding import compile_decoders
-from packseal_drivers.lines import Request
+from packseal_drivers.decoding.codes import ANSWERS, GROUPS
 from packseal_drivers.probing.traffic import EXTENDED, Traffic
 from packseal_drivers.profile import Content, Identify, ProfileFile
 from packseal_drivers.sampler import Sampler
 
-MAX_SFF = 0x7FF
+PDU2 = 0xF0
+"""From this format on, the low byte of a group is its own; below, it is a destination."""
 FAR_NS = 1 << 62
 SHORT_SHARE = 0.25
 """More frames shorter than the profile says: they are others of the same id."""
@@ -39,10 +41,9 @@ class Fit:
 
 def listen_for(files: Iterable[ProfileFile]) -> Traffic:
     """Return a Traffic that notes what these profiles are recognised by."""
-    profiles = [file.profile for file in files]
-    answering = {answer_address(request) for profile in profiles for request in profile.request}
-    contents = {content for profile in profiles if profile.identify for content in profile.identify.content}
-    return Traffic(answering, contents)
+    asking = {file.path: Answers(file.profile) for file in files if file.profile.request or file.profile.pgn}
+    contents = {c for file in files if file.profile.identify for c in file.profile.identify.content}
+    return Traffic(asking, contents)
 
 
 def judge(files: Sequence[ProfileFile], traffic: Traffic) -> list[Fit]:
@@ -55,23 +56,21 @@ def judge(files: Sequence[ProfileFile], traffic: Traffic) -> list[Fit]:
     return sorted(found, key=lambda fit: (not fit.fits, -fit.proofs if fit.fits else -fit.share, fit.file.profile.name))
 
 
-def known_ids(file: ProfileFile) -> frozenset[int]:
-    """Return the ids that a profile has a word for: its DBC's messages, its answers, and its relatives'."""
+def known_ids(file: ProfileFile, traffic: Traffic) -> frozenset[int]:
+    """Return the ids, of those seen, that a profile has a word for: messages, answers, groups, proofs."""
     messages = {int(number) for number in _MESSAGE.findall(file.dbc)}
-    requests = {a for r in file.profile.request for a in (address_of(r.to), answer_address(r))}
+    requests = {address_of(i) for r in file.profile.request for i in (r.to, r.answer)}
     identify = file.profile.identify
     proofs = {*identify.ids, *(c.id for c in identify.content)} if identify else set()
-    return frozenset(messages | requests | proofs)
+    known = messages | requests | proofs
+    groups = {pgn.pgn for pgn in file.profile.pgn}
+    return frozenset(a for a in traffic.ids if a in known or (a & EXTENDED and group_of(a) in groups))
 
 
-def answer_address(request: Request) -> int:
-    """Return the address that frames of a request's answer have."""
-    return address_of(request.answer)
-
-
-def address_of(number: int) -> int:
-    """Return a CAN id of a request as an address of a Frame."""
-    return number | EXTENDED if number > MAX_SFF else number
+def group_of(address: int) -> int:
+    """Return the parameter group number that a 29-bit id has on a J1939 bus (SAE J1939-21 §5.1)."""
+    group = address >> 8 & 0x3FFFF
+    return group & ~0xFF if group >> 8 & 0xFF < PDU2 else group
 
 
 def shown(address: int) -> str:
@@ -104,7 +103,7 @@ def _by_ids(file: ProfileFile, identify: Identify, traffic: Traffic) -> Fit:
     against += [f"{shown(c.id)} does not say {c.hex} from byte {c.at} on" for c in unmet]
     reasons = [f"{_listed(seen)} seen"] if seen else []
     reasons += [f"{shown(c.id)} says {c.hex}" for c in identify.content if c in traffic.met]
-    reasons += [f"{r.name} was answered" for r in _answered(file, traffic)]
+    reasons += _answered(file, traffic)
     places = len({(c.id, c.at) for c in identify.content})
     proofs = len(seen) + places - len(unmet)
     return Fit(file, proofs / (len(identify.ids) + places), proofs, tuple(reasons), tuple(against))
@@ -119,26 +118,29 @@ def _unmet(identify: Identify, traffic: Traffic) -> list[Content]:
 
 
 def _by_answers(file: ProfileFile, traffic: Traffic) -> Fit:
-    requests = file.profile.request
-    answered = _answered(file, traffic)
-    reasons = tuple(f"{shown(answer_address(r))} answered {r.name} ({r.ask})" for r in answered)
-    if not requests:
+    profile = file.profile
+    count = len(profile.request) + len(profile.pgn)
+    if not count:
         return Fit(file, 0.0, 0, (), ("it says nothing of how it is recognised",))
-    share = len(answered) / len(requests)
-    against = () if share >= NEAR_SHARE else (f"{len(answered)} of its {len(requests)} requests were answered",)
-    return Fit(file, share, len(answered), reasons, against)
+    reasons = _answered(file, traffic)
+    share = len(reasons) / count
+    against = () if share >= NEAR_SHARE else (f"only {len(reasons)} of its {count} answers or groups were seen",)
+    return Fit(file, share, len(reasons), tuple(reasons), against)
 
 
-def _answered(file: ProfileFile, traffic: Traffic) -> list[Request]:
-    def has(request: Request) -> bool:
-        prefixes = traffic.answers.get(answer_address(request), {})
-        return any(prefix.startswith(request.expected) for prefix in prefixes)
-
-    return [request for request in file.profile.request if has(request)]
+def _answered(file: ProfileFile, traffic: Traffic) -> list[str]:
+    """Return what was seen of a profile's answers and parameter groups, in words."""
+    found = traffic.answered.get(file.path, {})
+    requests, groups = file.profile.request, file.profile.pgn
+    said = [f"{shown(address_of(r.answer))} answered {r.name}" for n, r in enumerate(requests) if ANSWERS + n in found]
+    return said + [f"group {p.pgn} ({p.name}) seen" for n, p in enumerate(groups) if GROUPS + n in found]
 
 
 def _by_values(file: ProfileFile, traffic: Traffic) -> Iterator[str]:
-    """Decode what was kept; yield why it cannot be this profile's."""
+    """Decode the broadcast frames that were kept; yield why they cannot be this profile's.
+
+    Answers name what they answer, and some firmwares give shorter ones: nothing is to be seen from their values.
+    """
     decoders = compile_decoders(file)
     frames = sorted((f for a in decoders.table for f in _kept(traffic, a)), key=lambda f: f.mono_ns)
     counts = LinkCounts()

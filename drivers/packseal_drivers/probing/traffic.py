@@ -1,10 +1,11 @@
 """Traffic: what was seen of a bus, id by id, in bounded memory."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from packseal.core.sample import NS_PER_S, Frame
-from packseal_drivers.framing.isotp import IsoTpFramer, Message
+from packseal_drivers.answers import Answers
 from packseal_drivers.profile import Content
 
 ERR_FLAG = 0x2000_0000  # linux/can.h
@@ -14,9 +15,6 @@ MAX_IDS = 2048 + 1024
 """All ids of 11 bits, and more of 29 than any network has devices with messages."""
 KEPT_FRAMES = 16
 """Of each id, to be decoded by those profiles whose ids are there."""
-MAX_ANSWERS = 256
-"""Identifiers of one ECU whose answers are kept: more than any profile asks for."""
-PREFIX_BYTES = 3
 
 # A bus repeats its ids; noise hardly does, or has all of them.
 NOISE_IDS = 512
@@ -57,20 +55,20 @@ class Traffic:
     """Takes frames in the order of their times.
 
     Args:
-        answering: ids whose ISO-TP messages are put together, as addresses of a Frame.
+        answers: what finds the answers and parameter groups of a profile, by the profile's path.
         contents: what is looked for in frames.
     """
 
-    def __init__(self, answering: Collection[int] = (), contents: Collection[Content] = ()) -> None:
+    def __init__(self, answers: Mapping[Path, Answers] | None = None, contents: Collection[Content] = ()) -> None:
         self.ids: dict[int, Seen] = {}
         self.frames = 0
         self.error_frames = 0
         self.left_out = 0
         """Frames of ids beyond MAX_IDS."""
         self.met: set[Content] = set()
-        self.answers: dict[int, dict[bytes, bytes]] = {address: {} for address in answering}
-        """By address and first bytes, the payload seen last."""
-        self._framers = {address: IsoTpFramer() for address in answering}
+        self.answered: dict[Path, dict[int, Frame]] = {path: {} for path in answers or {}}
+        """By profile and address, as its decoders know it, the answer seen last."""
+        self._answers = dict(answers or {})
         self._contents: dict[int, list[Content]] = {}
         for content in contents:
             self._contents.setdefault(content.id, []).append(content)
@@ -98,19 +96,12 @@ class Traffic:
                 return
             seen = self.ids[address] = Seen(frame.mono_ns, frame.mono_ns)
         seen.add(frame)
-        if address in self._framers:
-            self._listen(frame)
+        for path, answers in self._answers.items():
+            if address in answers.addresses:
+                self.answered[path].update((found.address, found) for found in answers.feed(frame))
         for content in self._contents.get(address, ()):
             if content.is_in(frame.data):
                 self.met.add(content)
-
-    def _listen(self, frame: Frame) -> None:
-        answers = self.answers[frame.address]
-        for event in self._framers[frame.address].feed(frame.data, frame.mono_ns):
-            if isinstance(event, Message):
-                prefix = event.payload[:PREFIX_BYTES]
-                if prefix in answers or len(answers) < MAX_ANSWERS:
-                    answers[prefix] = event.payload
 
     @property
     def span_s(self) -> float:
