@@ -1,4 +1,4 @@
-"""Answers in recorded traffic: ISO-TP frames of all control units in, whole answers to a profile's requests out.
+"""Answers in recorded traffic: frames of all control units in, whole answers and groups that a profile names out.
 
 Pure, and asks nothing: the scan tool whose talk was recorded did.
 """
@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 from packseal.core.sample import Frame
 from packseal_drivers.decoding.codes import ANSWERS
+from packseal_drivers.framing import j1939, sdo
 from packseal_drivers.framing.isotp import Broken, Fault, IsoTpFramer, Message
+from packseal_drivers.framing.sdo import SdoFramer
+from packseal_drivers.groups import Groups
 from packseal_drivers.lines import Request
 from packseal_drivers.profile import Profile
 
@@ -39,39 +42,70 @@ class AnswerCounts:
     """Of these, a control unit's word that it will not, or not yet, answer."""
     other: int = 0
     """Of these, all the rest: answers to what the profile does not ask."""
-    broken: Counter[Fault] = field(default_factory=Counter)
+    broken: Counter[Fault | j1939.Fault | sdo.Fault] = field(default_factory=Counter)
     """Messages given up, by why."""
 
 
 class Answers:
-    """Finds the answers to a profile's requests. `addresses` are those whose frames must be given."""
+    """Finds the answers to a profile's requests, and its parameter groups.
+
+    `addresses` contain those whose frames must be given, `asked` those of questions.
+    """
 
     def __init__(self, profile: Profile) -> None:
         self._requests: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+        objects: set[int] = set()
         for number, request in enumerate(profile.request):
             self._requests[address_of(request.answer)].append((number, request.expected))
+            if request.protocol == "sdo":
+                objects.add(request.answer)
         self._framers: dict[int, IsoTpFramer] = {}
-        self.addresses = frozenset(self._requests) | (frozenset(LEGISLATED) if profile.request else frozenset())
+        self._objects = {address: SdoFramer() for address in objects}
+        self._groups = Groups(profile.pgn)
+        legislated = any(request.protocol != "sdo" for request in profile.request)
+        answers = frozenset(self._requests) | (frozenset(LEGISLATED) if legislated else frozenset())
+        self.addresses = _Addresses(answers, self._groups)
         self.asked = frozenset(address_of(request.to) for request in profile.request)
         self.counts = AnswerCounts()
 
     def feed(self, frame: Frame) -> list[Frame]:
         """Return what is whole with this frame of one of `addresses`, each as the decoders want it: at ANSWERS + n."""
-        framer = self._framers.get(frame.address)
-        if framer is None:
-            framer = self._framers[frame.address] = IsoTpFramer()
-        found = []
-        for event in framer.feed(frame.data, frame.mono_ns):
-            if isinstance(event, Broken):
-                self.counts.broken[event.fault] += 1
-            elif isinstance(event, Message):
-                found += self._answer(self._requests.get(frame.address, ()), event.payload, frame.mono_ns)
+        found = self._group(frame) if frame.address in self._groups else []
+        payloads = self._object(frame) if frame.address in self._objects else self._messages(frame)
+        for payload in payloads:
+            found += self._answer(self._requests.get(frame.address, ()), payload, frame.mono_ns)
         return found
 
     def finish(self) -> None:
         """Count what was under way when the recording ended."""
-        if unfinished := sum(framer.busy for framer in self._framers.values()):
+        unfinished = sum(f.busy for f in self._framers.values()) + sum(f.busy for f in self._objects.values())
+        if unfinished := unfinished + self._groups.busy:
             self.counts.broken[Fault.TIMEOUT] += unfinished
+
+    def _group(self, frame: Frame) -> list[Frame]:
+        broken_before = self._groups.broken.copy()
+        found = self._groups.feed(frame)
+        self._groups.events.clear()
+        self.counts.broken.update(self._groups.broken - broken_before)
+        self.counts.whole += len(found)
+        self.counts.decoded += len(found)
+        return found
+
+    def _object(self, frame: Frame) -> list[bytes]:
+        events = self._objects[frame.address].feed(frame.data, frame.mono_ns)
+        self.counts.broken.update(event.fault for event in events if isinstance(event, sdo.Broken))
+        self.counts.refused += sum(isinstance(event, sdo.Aborted) for event in events)
+        return [event.payload for event in events if isinstance(event, sdo.Value)]
+
+    def _messages(self, frame: Frame) -> list[bytes]:
+        if frame.address not in self.addresses.answers:
+            return []
+        framer = self._framers.get(frame.address)
+        if framer is None:
+            framer = self._framers[frame.address] = IsoTpFramer()
+        events = framer.feed(frame.data, frame.mono_ns)
+        self.counts.broken.update(event.fault for event in events if isinstance(event, Broken))
+        return [event.payload for event in events if isinstance(event, Message)]
 
     def _answer(self, requests: Iterable[tuple[int, bytes]], payload: bytes, mono_ns: int) -> list[Frame]:
         self.counts.whole += 1
@@ -88,3 +122,14 @@ class Answers:
 def answered(profile: Profile, payload: bytes) -> list[tuple[int, Request]]:
     """Return the requests, with their numbers, that `payload` answers, whoever sent it."""
     return [(n, r) for n, r in enumerate(profile.request) if payload.startswith(r.expected)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    """The ids of answers, and those of parameter groups, which no list could name."""
+
+    answers: frozenset[int]
+    groups: Groups
+
+    def __contains__(self, address: object) -> bool:
+        return address in self.answers or address in self.groups

@@ -1,5 +1,7 @@
 """Driver over a CAN bus on which something is asked, too: listens as `CanDriver` does, and sends what is permitted."""
 
+from collections.abc import Container
+from dataclasses import dataclass
 from typing import Protocol
 
 from packseal.core.errors import LinkError
@@ -24,9 +26,8 @@ class SendingLink(CanLink, Protocol):
 class Asker(Protocol):
     """Knows what is to be asked, when, and what an answer is. Pure."""
 
-    @property
-    def addresses(self) -> frozenset[int]:
-        """The addresses on which answers come."""
+    def knows(self, address: int) -> bool:
+        """Whether frames of this address are part of answers."""
 
     def opened(self, now: Instant) -> None:
         """Note that the wire is a new one."""
@@ -65,7 +66,7 @@ class PollDriver(CanDriver):
         clock: Clock,
     ) -> None:
         super().__init__(name, link, decoders, *pace_s, clock, counts)
-        self._known = decoders.table.keys() | asker.addresses
+        self._known = _Known(decoders.table, asker)
         self._sending = link
         self._asker = asker
 
@@ -87,3 +88,14 @@ class PollDriver(CanDriver):
 
     def _told(self, now: Instant) -> list[Notice]:
         return self._asker.notices(now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All addresses that say something of the battery."""
+
+    table: Container[int]
+    asker: Asker
+
+    def __contains__(self, address: object) -> bool:
+        return address in self.table or (isinstance(address, int) and self.asker.knows(address))

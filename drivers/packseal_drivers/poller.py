@@ -60,6 +60,10 @@ class Poller:
         self._slot_ns = 0
         self._heard_ns = 0
 
+    def knows(self, address: int) -> bool:
+        """Whether a frame of this address is part of an answer."""
+        return address in self.addresses
+
     def opened(self, now: Instant) -> None:
         """Note that the wire is a new one."""
         self._heard_ns = now.mono_ns

@@ -1,7 +1,8 @@
 """J1939 (SAE J1939-21), the receiving half: frames of 29-bit ids in, whole parameter groups out. No I/O.
 
 Broadcast (BAM) and addressed (RTS/CTS) transfers, our own and those of others that are merely overheard. Every
-deviation is an event, none is an exception, and no peer can make it keep more than MAX_SESSIONS messages of 1,785 bytes.
+deviation is an event, none is an exception, and no peer can make it keep more than MAX_SESSIONS messages of 1,785
+bytes.
 """
 
 from collections.abc import Container
@@ -151,6 +152,10 @@ class J1939Framer:
     def busy(self) -> int:
         """How many transfers are under way."""
         return len(self._sessions)
+
+    def receives(self, pgn: int) -> bool:
+        """Whether a transfer of this group is under way."""
+        return any(session.pgn == pgn for session in self._sessions.values())
 
     def feed(self, address: int, data: bytes, mono_ns: int) -> list[J1939Event]:
         """Return what follows from one frame; never raises. An 11-bit id or error frame says nothing."""

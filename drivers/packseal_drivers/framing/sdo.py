@@ -19,6 +19,7 @@ SEGMENT, DOWNLOADED_SEGMENT, UPLOAD, DOWNLOADED, ABORT, BLOCK_DOWNLOAD, BLOCK_UP
 """The server's command specifiers: the three high bits of the first byte."""
 TOGGLE, LAST = 0x10, 0x01
 EXPEDITED, SIZED = 0x02, 0x01
+UPLOAD_REQUEST = 0x40
 
 NO_SUCH_LENGTH, TIMED_OUT, TOGGLE_WRONG = 0x0607_0010, 0x0504_0000, 0x0503_0000  # abort codes, CiA 301 table 22
 
@@ -43,6 +44,11 @@ class Value:
     subindex: int
     data: bytes
     mono_ns: int
+
+    @property
+    def payload(self) -> bytes:
+        """What a [[request.field]] counts its bytes in: the four of the request that name the object, then the data."""
+        return bytes((UPLOAD_REQUEST, self.index & 0xFF, self.index >> 8, self.subindex)) + self.data
 
 
 @dataclass(frozen=True, slots=True)

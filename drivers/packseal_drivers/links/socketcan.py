@@ -32,11 +32,19 @@ class SocketCanLink:
         channel: the interface's name.
         addresses: all that is let in.
         guard: whose frames may be sent; None: nothing ever is.
+        masks: pairs of address and mask, as CAN_RAW_FILTER has them, that let further frames in.
     """
 
-    def __init__(self, channel: str, addresses: Collection[int], guard: Guard | None = None) -> None:
+    def __init__(
+        self,
+        channel: str,
+        addresses: Collection[int],
+        guard: Guard | None = None,
+        masks: Collection[tuple[int, int]] = (),
+    ) -> None:
         self._channel = channel
         self._addresses = addresses
+        self._masks = masks
         self._guard = guard
         self._socket: socket.socket | None = None
         self._receiver: Receiver | None = None
@@ -72,12 +80,13 @@ class SocketCanLink:
         made.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FD_FRAMES, 1)
         made.setsockopt(socket.SOL_CAN_RAW, CAN_RAW_ERR_FILTER, ALL_ERRORS)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        if len(self._addresses) <= MAX_FILTERS:
+        if len(self._addresses) + len(self._masks) <= MAX_FILTERS:
             made.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_FILTER, self._filters())
 
     def _filters(self) -> bytes:
         # A data frame of exactly this id and kind: the flags are part of what is compared.
-        pairs = ((a, EFF_FLAG | RTR_FLAG | (EFF_MASK if a & EFF_FLAG else SFF_MASK)) for a in sorted(self._addresses))
+        pairs = [(a, EFF_FLAG | RTR_FLAG | (EFF_MASK if a & EFF_FLAG else SFF_MASK)) for a in sorted(self._addresses)]
+        pairs += self._masks
         return b"".join(struct.pack("=II", address, mask) for address, mask in pairs)
 
     def drain(self, now: Instant) -> list[Frame]:
