@@ -9,6 +9,7 @@ from packseal.core.errors import LinkError
 from packseal.core.quantities import Quantity
 from packseal.core.sample import Clock, Frame, Instant, LinkCounts, Notice, Sample
 from packseal_drivers.decoding import Decoders
+from packseal_drivers.doubles import DoubleWatch
 from packseal_drivers.flaws import FlawWatch
 from packseal_drivers.health import ERR_FLAG, Health
 from packseal_drivers.sampler import Sampler
@@ -68,7 +69,8 @@ class CanDriver:
         self._known: Container[int] = decoders.table
         self._sampler = Sampler(decoders, period_s, self.counts)
         self._health = Health(self.counts, silent_after_s)
-        self._watch = FlawWatch()
+        self._watch = FlawWatch(self.counts)
+        self._doubles = DoubleWatch(decoders, self.counts)
 
     async def batches(self) -> AsyncGenerator[Sequence[Sample | Notice], None]:
         """Yield samples and notices for ever; a bus that is gone is opened again and again."""
@@ -119,7 +121,7 @@ class CanDriver:
             after = dropwhile(lambda f: f is not errors[-1], frames)
             known = any(f.address in self._known for f in after)
         notices = [*self._health.errors(errors, now), *self._health.heard(now, known=known)]
-        notices += [*self._health.drops(self._link.dropped, now), *self._told(now)]
+        notices += [*self._health.drops(self._link.dropped, now), *self._doubles.feed(data, now), *self._told(now)]
         return [*self._watch.feed(samples), *notices]
 
     def _stamp(self, mono_ns: int) -> Instant:

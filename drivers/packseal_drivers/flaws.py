@@ -7,24 +7,31 @@ from collections import Counter
 from collections.abc import Iterable
 
 from packseal.core.quantities import Quantity
-from packseal.core.sample import NS_PER_S, EventCode, Flaw, Notice, Sample
+from packseal.core.sample import NS_PER_S, EventCode, Flaw, LinkCounts, Notice, Sample
+from packseal_drivers.scale import ScaleWatch
 
 AGAIN_NS = 3600 * NS_PER_S
 
 
 class FlawWatch:
-    """Samples in, samples and notices out. Time is the samples' own."""
+    """Samples in, samples and notices out. Time is the samples' own.
 
-    def __init__(self) -> None:
+    Args:
+        counts: of the link, where changes of scale are counted as well.
+    """
+
+    def __init__(self, counts: LinkCounts) -> None:
+        self._scale = ScaleWatch(counts)
         self._told_ns: dict[tuple[Quantity, Flaw], int] = {}
 
     def feed(self, samples: Iterable[Sample]) -> list[Sample | Notice]:
-        """Return the samples, each followed by a notice for a quantity and flaw not told within the last hour."""
+        """Return the samples, each followed by a notice for what was not told within the last hour."""
         said: list[Sample | Notice] = []
         for sample in samples:
             said.append(sample)
             if sample.flaws:
                 said += self._tell(sample)
+            said += self._scale.feed(sample)
         return said
 
     def _tell(self, sample: Sample) -> list[Notice]:

@@ -8,6 +8,7 @@ from packseal.core.errors import LinkError
 from packseal.core.quantities import Quantity
 from packseal.core.sample import Clock, EventCode, Frame, Instant, LinkCounts, LinkState, Notice, Sample
 from packseal_drivers.decoding import Decoders
+from packseal_drivers.doubles import DoubleWatch
 from packseal_drivers.flaws import FlawWatch
 from packseal_drivers.framing.recorded import Recorded
 from packseal_drivers.health import ERR_FLAG
@@ -76,7 +77,8 @@ class StreamDriver:
         self._answers = answers
         self._table = decoders.table
         self._sampler = Sampler(decoders, period_s, self.counts)
-        self._watch = FlawWatch()
+        self._watch = FlawWatch(self.counts)
+        self._doubles = DoubleWatch(decoders, self.counts)
 
     async def batches(self) -> AsyncGenerator[Sequence[Sample | Notice], None]:
         """Yield samples and notices until the recording has ended; connects again when it is cut off."""
@@ -109,7 +111,9 @@ class StreamDriver:
         for i in range(1, len(frames) + 1):
             # Frames of one time share their clocks, so the sampler may stamp what it closes with the last ones.
             if i == len(frames) or frames[i].at.mono_ns != frames[start].at.mono_ns:
-                samples += self._sampler.feed(self._known(frames[start:i]), self._stamp)
+                known = self._known(frames[start:i])
+                samples += self._sampler.feed(known, self._stamp)
+                notices += self._doubles.feed(known, frames[start].at)
                 self.clock.at = frames[start].at
                 start = i
         return [*notices, *self._watch.feed(samples)]

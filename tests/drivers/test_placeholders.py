@@ -145,7 +145,7 @@ def test_a_placeholder_is_told_of_once_and_other_flaws_go_on(tmp_path: Path) -> 
     day_ns = 24 * 3600 * 10**9
     raws = [200, 200, 65535, 65535, 200]
     samples = said(file, [Frame(1, struct.pack("<HH", raw, 0), i * day_ns) for i, raw in enumerate(raws)])
-    notices = [said for said in FlawWatch().feed(samples) if isinstance(said, Notice)]
+    notices = [said for said in FlawWatch(LinkCounts()).feed(samples) if isinstance(said, Notice)]
     codes = [n.code for n in notices]
     assert codes == [EventCode.PLACEHOLDER_SEEN, EventCode.VALUES_FLAWED, EventCode.VALUES_FLAWED]
     assert notices[0].attributes == {"quantity": "state_of_health_pct", "flaw": "placeholder", "channels": 1}

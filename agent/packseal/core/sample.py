@@ -130,3 +130,5 @@ class LinkCounts:
     cut: int = 0  # transfers given up: broken, out of order, too long or without an end
     refused: int = 0  # what was to be sent and must not leave
     unsent: int = 0  # frames for which the interface had no room
+    doubles: int = 0  # times that slow values went back and forth as between two devices with the same ids
+    rescaled: int = 0  # values that jumped by a power of ten and stayed there

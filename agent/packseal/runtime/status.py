@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KIB_PER_MIB = 1024
 PATH_LIMIT = 107  # unix(7): sun_path holds 108 bytes with its closing zero
-HEARD = ("frames", "unknown", "short", "flawed", "dropped", "samples", "error_frames")
+HEARD = ("frames", "unknown", "short", "flawed", "dropped", "samples", "error_frames", "doubles", "rescaled")
 ASKED = ("requests", "answers", "negative", "unanswered", "unexpected", "cut", "refused", "unsent")
 _BEGAN_S = time.monotonic()
 
