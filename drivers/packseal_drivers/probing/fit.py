@@ -137,12 +137,14 @@ def _answered(file: ProfileFile, traffic: Traffic) -> list[str]:
 
 
 def _by_values(file: ProfileFile, traffic: Traffic) -> Iterator[str]:
-    """Decode the broadcast frames that were kept; yield why they cannot be this profile's.
+    """Decode the broadcast frames and groups that were kept; yield why they cannot be this profile's.
 
     Answers name what they answer, and some firmwares give shorter ones: nothing is to be seen from their values.
     """
     decoders = compile_decoders(file)
-    frames = sorted((f for a in decoders.table for f in _kept(traffic, a)), key=lambda f: f.mono_ns)
+    answered = traffic.answered.get(file.path, {})
+    groups = (f for address, kept in answered.items() if address >= GROUPS for f in kept)
+    frames = sorted((*groups, *(f for a in decoders.table for f in _kept(traffic, a))), key=lambda f: f.mono_ns)
     counts = LinkCounts()
     sampler = Sampler(decoders, 0, counts)
     samples = [*sampler.feed(frames, _stamp), *sampler.finish(FAR_NS, _stamp)]

@@ -66,8 +66,8 @@ class Traffic:
         self.left_out = 0
         """Frames of ids beyond MAX_IDS."""
         self.met: set[Content] = set()
-        self.answered: dict[Path, dict[int, Frame]] = {path: {} for path in answers or {}}
-        """By profile and address, as its decoders know it, the answer seen last."""
+        self.answered: dict[Path, dict[int, list[Frame]]] = {path: {} for path in answers or {}}
+        """By profile and address, as its decoders know it, the first whole answers or groups."""
         self._answers = dict(answers or {})
         self._contents: dict[int, list[Content]] = {}
         for content in contents:
@@ -98,7 +98,10 @@ class Traffic:
         seen.add(frame)
         for path, answers in self._answers.items():
             if address in answers.addresses:
-                self.answered[path].update((found.address, found) for found in answers.feed(frame))
+                for found in answers.feed(frame):
+                    kept = self.answered[path].setdefault(found.address, [])
+                    if len(kept) < KEPT_FRAMES:
+                        kept.append(found)
         for content in self._contents.get(address, ()):
             if content.is_in(frame.data):
                 self.met.add(content)
