@@ -22,7 +22,8 @@ def test_every_profile_that_comes_along_is_whole(name: str) -> None:
     assert file.profile.title
     assert file.dbc_path.stem == file.path.stem
     decoders = compile_decoders(file)
-    assert len(decoders.channels) == len(file.profile.mapped()) + len(file.profile.asked())
+    places = (*file.profile.mapped(), *file.profile.asked(), *file.profile.grouped())
+    assert len(decoders.channels) == len(places)
     page = ROOT / "docs" / "drivers" / f"{name.replace('/', '_')}.md"
     assert page.is_file(), f"{name} needs a page in docs/drivers"
     assert name in page.read_text()
