@@ -61,7 +61,7 @@ def test_a_channel_that_was_not_heard_is_absent(decoders: Decoders) -> None:
 
 
 def test_nothing_heard_makes_no_sample(decoders: Decoders) -> None:
-    samples, counts = sampled(decoders, 1, [Frame(0x7FF, bytes(8), 0), Frame(0x300, bytes(7), 0), electrical(5000)])
+    samples, counts = sampled(decoders, 1, [Frame(0x7FF, bytes(8), 0), Frame(0x300, bytes(1), 0), electrical(5000)])
     assert len(samples) == 1
     assert (counts.unknown, counts.short, counts.frames) == (1, 1, 3)
 

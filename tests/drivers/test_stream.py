@@ -172,7 +172,7 @@ def test_a_period_may_be_asked_for(tmp_path: Path) -> None:
 def test_unknown_short_and_flawed_are_counted_and_told_once(tmp_path: Path) -> None:
     odd = [
         Recorded(Frame(0x123, bytes(8), 0), instant(0)),
-        Recorded(Frame(0x3F0, bytes(7), 0), instant(0)),
+        Recorded(Frame(0x3F0, bytes(3), 0), instant(0)),
         *(r for t in range(1, 50) for r in row(t, 1600, 0)),
     ]
     driver, said = replay(tmp_path / "s", say(b"".join(map(encode, odd)) + encode_end()))

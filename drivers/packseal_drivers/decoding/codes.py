@@ -2,7 +2,7 @@
 
 SHORT, UNKNOWN_MULTIPLEXER = 1, 2
 
-GENERATOR = 5
+GENERATOR = 6
 """Version of the text; part of the cache's key."""
 
 ANSWERS = 1 << 32

@@ -8,7 +8,7 @@ The range of a profile is compared in raw integers, so that a good value costs o
 """
 
 from packseal.core.sample import Flaw
-from packseal_drivers.decoding.codes import ANSWERS, SHORT, UNKNOWN_MULTIPLEXER
+from packseal_drivers.decoding.codes import SHORT, UNKNOWN_MULTIPLEXER
 from packseal_drivers.decoding.layout import Bits, Field, Group, MessageLayout, Switch
 from packseal_drivers.decoding.physical import good_raws, is_integral, limits
 
@@ -37,7 +37,6 @@ class _Message:
     """The text of one message's functions; those of multiplexed groups come before the one that calls them."""
 
     def __init__(self, layout: MessageLayout) -> None:
-        self._is_answer = layout.address >= ANSWERS
         self._length = layout.length
         self._root = layout.group
         self._stem = f"f{layout.address:X}"
@@ -46,10 +45,11 @@ class _Message:
 
     def lines(self) -> list[str]:
         body = self._group(self._root)
-        when_short = f"{self._stem}_short(d, v, w)" if self._is_answer else str(SHORT)
+        can_be_short = any(_end(f.bits, 8 * self._length) < self._length for f in self._root.fields)
+        when_short = f"{self._stem}_short(d, v, w)" if can_be_short else str(SHORT)
         return [
             *self._before,
-            *(self._short() if self._is_answer else ()),
+            *(self._short() if can_be_short else ()),
             f"def {self._stem}(d, v, w):",
             f" if len(d) != {self._length}:",
             f"  if len(d) < {self._length}: return {when_short}",
@@ -58,7 +58,10 @@ class _Message:
         ]
 
     def _short(self) -> list[str]:
-        """Return the function for an answer that ends early: fields by their last byte, as far as it goes."""
+        """Return the function for a message that ends early: fields by their last byte, as far as it goes.
+
+        What a multiplexer says is left out: which field it would be is known, yet not that the sender meant the same.
+        """
         total = 8 * self._length
         ends = {f.slot: _end(f.bits, total) for f in self._root.fields}
         lines = [f"def {self._stem}_short(d, v, w):", " n = len(d)", f" d = d.ljust({self._length}, b'\\0')"]
