@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from packseal.core.sample import NS_PER_S, Frame
+from packseal.core.sample import NS_PER_S, Flaw, Frame
+from packseal_drivers import profile
+from packseal_drivers.decoding import SHORT, compile_decoders
 from packseal_drivers.decoding.answer import indicators
-from packseal_drivers.decoding.codes import GROUPS
+from packseal_drivers.decoding.codes import ANSWERS, GROUPS
 from packseal_drivers.framing.j1939 import (
     BROADCAST_NS,
     MAX_BYTES,
@@ -30,6 +32,7 @@ EFF = 0x8000_0000
 PGN, OTHER = 0xFC5E, 0xFC5D
 OWN, SOURCE = 0xFA, 0xF3
 PAYLOAD = bytes(range(20))
+HV = compile_decoders(profile.load("j1939/hv_battery"))
 ALL, US, THEM = 0xFF, OWN, 0x17
 
 
@@ -233,3 +236,22 @@ def test_only_what_can_be_part_of_a_group_is_let_in() -> None:
 )
 def test_what_says_error_and_not_available_is_as_the_standard_has_it(bits: int, limits: tuple[int, int] | None) -> None:
     assert indicators(bits) == limits
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=64))
+def test_any_data_of_a_group_mean_what_the_standard_says(data: bytes) -> None:
+    decode = HV.answers[GROUPS - ANSWERS]
+    slots: list[float | None] = [None] * len(HV.channels)
+    flaws: dict[int, int] = {}
+    trouble = decode(data, slots, lambda slot, flaw: flaws.update({slot: flaw}))
+    assert (trouble == SHORT) is (len(data) < 8)
+    for slot, at, offset in ((0, 4, 0), (1, 6, -1600)):
+        raw = int.from_bytes(data[at : at + 2], "little")
+        if len(data) < at + 2:
+            assert slots[slot] is None
+            assert slot not in flaws
+        elif raw > 0xFAFF:
+            assert flaws[slot] == (Flaw.NOT_AVAILABLE if raw >= 0xFE00 else Flaw.OUT_OF_RANGE)
+        else:
+            assert slots[slot] == pytest.approx(raw * 0.05 + offset)
