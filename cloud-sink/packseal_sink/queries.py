@@ -16,7 +16,7 @@ _LOGS = """
 SELECT log.id, log.log_id, log.subject, gateway.issuer, gateway.name, gateway.kid, log.next_sequence,
     log.last_received_ms, log.last_wall_ms, log.snapshot_sequence
 FROM log JOIN gateway ON gateway.id = log.gateway
-WHERE log.subject != gateway.issuer AND (?1 IS NULL OR log.subject = ?1)
+WHERE log.subject != gateway.issuer AND (:subject IS NULL OR log.subject = :subject)
 ORDER BY log.last_received_ms DESC, log.id DESC
 """  # a log whose subject is its gateway is the gateway's own, not a battery's
 
@@ -59,7 +59,7 @@ def batteries(connection: sqlite3.Connection, subject: str | None = None) -> lis
     refused = refused_by_log(connection)
     duplicates = dict(connection.execute("SELECT log, sum(count) FROM tally WHERE what = 'duplicates' GROUP BY log"))
     by_subject: dict[str, list[LogRow]] = defaultdict(list)
-    for row in map(LogRow._make, connection.execute(_LOGS, (subject,))):
+    for row in map(LogRow._make, connection.execute(_LOGS, {"subject": subject})):
         by_subject[row.subject].append(row)
     return [
         (
@@ -86,8 +86,9 @@ def refusals(connection: sqlite3.Connection, *, log: int | None, gateway: int | 
     """Return what was refused, newest first, of one log or from one gateway; None is any."""
     rows = connection.execute(
         "SELECT at_ms, code, log_id, sequence, text FROM refusal"
-        " WHERE (?1 IS NULL OR log = ?1) AND (?2 IS NULL OR gateway = ?2) ORDER BY id DESC LIMIT ?3",
-        (log, gateway, limit),
+        " WHERE (:log IS NULL OR log = :log) AND (:gateway IS NULL OR gateway = :gateway)"
+        " ORDER BY id DESC LIMIT :limit",
+        {"log": log, "gateway": gateway, "limit": limit},
     )
     return [
         RefusalView(at=utc_text(at), code=Refusal(code).name.lower(), log_id=log_id.hex(), sequence=sequence, text=text)

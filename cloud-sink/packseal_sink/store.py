@@ -282,9 +282,9 @@ def _write_refusals(
             ),
         )
         connection.execute(
-            "DELETE FROM refusal WHERE log = ?1 AND code = ?2 AND id <= (SELECT id FROM refusal"
-            " WHERE log = ?1 AND code = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
-            (log, int(entry.code), REFUSALS_KEPT),
+            "DELETE FROM refusal WHERE log = :log AND code = :code AND id <= (SELECT id FROM refusal"
+            " WHERE log = :log AND code = :code ORDER BY id DESC LIMIT 1 OFFSET :kept)",
+            {"log": log, "code": int(entry.code), "kept": REFUSALS_KEPT},
         )
 
 
