@@ -21,7 +21,7 @@ from tests.drivers.clocks import instant
 
 from packseal.core.quantities import BY_KEY, Channel
 from packseal.core.sample import NS_PER_S, Flaw, Frame, Sample
-from packseal_drivers import identify, profile
+from packseal_drivers import profile
 from packseal_drivers.decoding import Decoders, compile_decoders
 from packseal_drivers.decoding.layout import EXTENDED
 from packseal_drivers.lines import Conversion, RequestField
@@ -104,11 +104,6 @@ def case(request: pytest.FixtureRequest) -> Case:
 def test_every_foreign_profile_has_a_recording_and_every_recording_a_profile() -> None:
     assert {f.name for f in FOLDERS} <= PROFILES.keys()
     assert {PROFILES[f.name] for f in FOLDERS} | OWN == set(PROFILES.values())
-
-
-def test_a_recording_is_recognised_as_its_own_profile_and_no_other(case: Case) -> None:
-    known = [profile.load(name).profile for name in profile.names()]
-    assert [p.name for p in identify.best(known, identify.Seen(case.frames))] == [case.file.profile.name]
 
 
 def test_what_comes_out_is_what_was_worked_out_by_hand(case: Case) -> None:
