@@ -27,7 +27,8 @@ class Entry:
     @property
     def asks(self) -> bool:
         """Whether anything is asked for; else the bus is only listened to."""
-        return bool(self.profile.request)
+        asked_groups = any(table.ask_s is not None for table in self.profile.pgn)
+        return bool(self.profile.request) or asked_groups
 
 
 def entry(of: Profile) -> Entry:
