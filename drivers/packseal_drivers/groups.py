@@ -29,7 +29,7 @@ FORMAT_MASK = 0x03FF_0000
 """Of a PDU1 group, whose second byte is the destination; the transfers' are of these."""
 PDU1_BELOW = 0xF000
 SILENT_NS = 10 * NS_PER_S
-""X""
+"""A node that is silent for so long no longer holds its groups."""
 PER_PERIOD = 3
 
 
