@@ -3,16 +3,16 @@
 import http
 import http.client
 import json
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packseal.core.errors import InputError
 from packseal.demo.places import HOST
 from packseal.demo.player import Progress
+from packseal.runtime.asking import ask
 
 TIMEOUT_S = 5.0
-CHUNK_BYTES = 1 << 16
 LIMIT_BYTES = 16 << 20
 
 
@@ -43,14 +43,8 @@ class Glance:
 def ask_agent(path: Path) -> dict[str, Any]:
     """Return the running agent's status document; empty when nobody answers."""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(TIMEOUT_S)
-            connection.connect(str(path))
-            parts = []
-            while part := connection.recv(CHUNK_BYTES):
-                parts.append(part)
-        return dict(json.loads(b"".join(parts)))
-    except (OSError, ValueError):
+        return ask(path)
+    except InputError:
         return {}
 
 
