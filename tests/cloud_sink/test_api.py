@@ -1,7 +1,7 @@
 """The JSON API and the static page of a real sink process on loopback."""
 
-import datetime
-from datetime import time
+import time
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
