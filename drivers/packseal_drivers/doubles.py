@@ -20,6 +20,9 @@ RETURNS = 6
 TRIES = 50
 """A message without any slow value in so many frames has none: multiplexed ones have come round by then."""
 
+MANY = 16
+"""Frames at once of which every one is looked at."""
+
 LEAST = {
     Quantity.STATE_OF_CHARGE_PCT: 2.0,
     Quantity.STATE_OF_HEALTH_PCT: 2.0,
@@ -59,10 +62,12 @@ class DoubleWatch:
         self._table = decoders.table
         slow = {slot: c.quantity for slot, c in enumerate(decoders.channels) if c.quantity in LEAST}
         self._slow = slow
-        self._fresh: list[bool] = list(decoders.averaged)
+        self._blank: list[Any] = [None] * len(decoders.channels)
+        self._averaged = [slot for slot, averaged in enumerate(decoders.averaged) if averaged]
         self._counts = counts
         self._tries: dict[int, int] = {}
         self._carriers: set[int] = set()
+        self._looked_at = set(decoders.table)
         self._begun_ns: int | None = None
         self._look = -1
         self._traces: dict[tuple[int, int], _Trace] = {}
@@ -80,15 +85,21 @@ class DoubleWatch:
         if look != self._look:
             self._look = look
             self._traces.clear()
-        clashing = [frame.address for frame in frames if self._clashes(frame)]
+        wanted = [frame for frame in frames if frame.address in self._looked_at]
+        if len(wanted) > MANY:
+            # On a busy bus one frame of an id is enough: no device is the newest one every time.
+            wanted = list({frame.address: frame for frame in wanted}.values())
+        clashing = [frame.address for frame in wanted if self._clashes(frame)]
         return self._tell(clashing[0], now) if clashing else []
 
     def _clashes(self, frame: Frame) -> bool:
         address = frame.address
         decode = self._table.get(address)
-        if decode is None or (address not in self._carriers and self._tries.get(address, 0) >= TRIES):
+        if decode is None:
             return False
-        slots: list[Any] = [[] if averaged else None for averaged in self._fresh]
+        slots = self._blank[:]
+        for slot in self._averaged:
+            slots[slot] = []
         decode(frame.data, slots, _nothing)
         clash = False
         for slot, quantity in self._slow.items():
@@ -102,7 +113,9 @@ class DoubleWatch:
             else:
                 clash |= trace.take(value, LEAST[quantity])
         if address not in self._carriers:
-            self._tries[address] = self._tries.get(address, 0) + 1
+            self._tries[address] = tries = self._tries.get(address, 0) + 1
+            if tries >= TRIES:
+                self._looked_at.discard(address)
         return clash
 
     def _tell(self, address: int, now: Instant) -> list[Notice]:
