@@ -12,6 +12,7 @@ from packseal.core.errors import PacksealError
 
 MEASUREMENTS = {
     "decode": "bench.decode",
+    "profiles": "bench.profiles",
     "receive": "bench.receive",
     "size": "bench.size",
     "sign": "bench.signing",
