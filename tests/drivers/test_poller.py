@@ -98,6 +98,14 @@ def test_flow_control_is_sent_for_our_answer_only(tmp_path: Path) -> None:
     assert b.tick() == []
 
 
+def test_someone_elses_long_answer_is_not_let_go_on_while_ours_is_awaited(tmp_path: Path) -> None:
+    b = bench(tmp_path, CELLS)
+    b.until_asked(ASK_CELLS)
+    b.hear(bytes.fromhex("10 43 62 F1 90 01 02 03"))
+    assert b.tick() == []
+    assert b.counts.requests == 1
+
+
 def test_flow_control_in_blocks(tmp_path: Path) -> None:
     b = Bench(write(tmp_path, CELLS).profile.request, block_size=4, separation=0xF5)
     b.until_asked(ASK_CELLS)

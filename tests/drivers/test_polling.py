@@ -352,6 +352,14 @@ def test_what_cannot_be_sent_is_counted_and_what_was_heard_is_kept(virtual: Wire
     assert driver.counts.unsent == driver.counts.requests >= 2
 
 
+def test_a_bus_that_only_answers_is_silent_after_three_missed_answers_and_no_sooner(tmp_path: Path) -> None:
+    asked = CURRENT.replace("period_s = 0.1", "period_s = 10")
+    for tables, silent_ns in (((asked,), 30 * 10**9), ((SIGNAL, asked), 5 * 10**9)):
+        settings = PythonCan("virtual", "never opened")
+        driver: Any = open_driver(settings, write(tmp_path, *tables), directory=Path(), cache=None, clock=SystemClock())
+        assert driver._health._silent_ns == silent_ns
+
+
 def test_an_adapter_is_asked_to_listen_only_unless_something_is_asked() -> None:
     for interface, options in LISTEN_ONLY.items():
         assert PythonCanLink(interface, 0, {})._options == options

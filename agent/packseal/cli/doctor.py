@@ -147,6 +147,8 @@ def _heard(battery: Battery, counts: LinkCounts, listen_s: float) -> Finding:
         return GOOD, f"wire of {battery.id}: {counts.samples} samples ({seen})"
     if counts.frames and not known:
         return BAD, f"wire of {battery.id}: {seen}: no id of the profile among them; is it this battery's profile?"
+    if counts.requests and not counts.answers:
+        return BAD, f"wire of {battery.id}: {counts.requests} requests and no answer ({seen}): is the vehicle awake?"
     if counts.error_frames:
         return BAD, f"wire of {battery.id}: {seen}: check bit rate, termination and that another node is awake"
     state = counts.state.name.lower().replace("_", " ")
