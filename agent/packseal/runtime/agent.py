@@ -59,7 +59,9 @@ class Agent:
             log.info("recording %d of %d configured batteries", len(reads), len(self.config.file.battery))
             # Cancelled before its first step, a task does nothing at all: its recorder would wait for its end for ever.
             await asyncio.sleep(0)
-            await self._over(stop, records)
+            if all(isinstance(battery.link, RecordingSettings) for battery in self.config.file.battery):
+                group.create_task(_stop_after(records, stop), name="end of the recordings")
+            await stop.wait()
             for task in reads:
                 task.cancel()
             await asyncio.wait(records)
@@ -67,15 +69,6 @@ class Agent:
             if syncing is not None:
                 await self._drain()
                 syncing.cancel()
-
-    async def _over(self, stop: asyncio.Event, records: Sequence[asyncio.Task[None]]) -> None:
-        """Wait for the stop or, where every battery is a recording in a file, for the end of them all."""
-        waiting: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
-        if all(isinstance(battery.link, RecordingSettings) for battery in self.config.file.battery):
-            waiting.add(asyncio.create_task(asyncio.wait(records)))
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
 
     async def _drain(self) -> None:
         """Wait until everything is receipted, for as long as the configuration allows."""
@@ -128,6 +121,12 @@ async def run(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     async with opened(config) as agent:
         await agent.run(stop)
+
+
+async def _stop_after(records: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    """Where every battery is a recording in a file, the end of them all is the end of the run."""
+    await asyncio.wait(records)
+    stop.set()
 
 
 def _nobody() -> None:

@@ -62,7 +62,7 @@ def broker(
     """Run mosquitto; with certificates it asks clients for theirs. `prefix` goes before the command."""
     program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
-        pytest.skip("mosquitto is not installed")
+        pytest.skip("mosquitto is not installed: apt-get install mosquitto, or make test, which installs it")
     port = port or free_port()
     lines = [f"listener {port} {bind}", "allow_anonymous true", f"user {_own_name()}"]
     if certificates is not None:
