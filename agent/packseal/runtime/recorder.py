@@ -49,6 +49,7 @@ class Recorder:
         self.writer = writer
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUE_BATCHES)
         self._lost = 0
+        self._is_read = False
         self._preface = preface
         self.status = RecorderStatus()
 
@@ -70,25 +71,32 @@ class Recorder:
                     await self._queue.put(batch)
             self.status.ended = True
         finally:
-            await self._queue.put(None)
+            # Nothing may be awaited here: a second cancel would break it off, and `record` would wait for ever.
+            self._is_read = True
+            if not self._queue.full():
+                self._queue.put_nowait(None)
 
     async def record(self) -> None:
         """Seal and store until `read` has ended; what is open is then sealed too."""
-        while True:
-            try:
-                async with asyncio.timeout(TICK_S):
-                    batch = await self._queue.get()
-            except TimeoutError:
-                batch = ()
+        while not (self._is_read and self._queue.empty()):
+            batch = await self._next()
             self._begin()
-            if batch is None:
-                break
-            self._take(batch)
-            await self.writer.flush()
+            if batch is not None:
+                self._take(batch)
+                await self.writer.flush()
+        self._begin()
         code = LifecycleCode.SOURCE_ENDED if self.status.ended else LifecycleCode.AGENT_STOPPED
         self._put(self._sealer.end(code, self._driver.clock.now()))
         if not await self.writer.flush(at_once=True):
             log.error("%d sealed records could not be stored before the stop", self.writer.status.pending)
+
+    async def _next(self) -> Batch | None:
+        """Return what was read, nothing after a tick, or None when `read` has ended."""
+        try:
+            async with asyncio.timeout(TICK_S):
+                return await self._queue.get()
+        except TimeoutError:
+            return ()
 
     def _begin(self) -> None:
         for entry in self._preface:

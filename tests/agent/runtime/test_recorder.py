@@ -14,6 +14,7 @@ from packseal.core.record import Record, parse
 from packseal.core.sample import EventCode, Notice
 from packseal.journal.store import Journal
 from packseal.runtime import writer as writing
+from packseal.runtime.recorder import QUEUE_BATCHES
 
 pytestmark = pytest.mark.timeout(60)
 YEAR_S = 365 * 86400
@@ -69,6 +70,20 @@ def test_a_source_that_ends_says_so(tmp_path: Path) -> None:
         assert bench.recorder.status.ended
 
     records = play(tmp_path, drive)
+    assert bodies(records, Lifecycle)[-1].code is LifecycleCode.SOURCE_ENDED
+
+
+def test_a_stop_in_the_moment_in_which_a_source_ends_still_seals_everything(tmp_path: Path) -> None:
+    async def drive(bench: Bench) -> None:
+        for t in range(QUEUE_BATCHES):
+            bench.driver.say(sample(t))
+        bench.driver.end()
+        await asyncio.sleep(0)
+        assert bench.recorder.status.ended, "the end was read while the queue was full"
+        await bench.stop()
+
+    records = play(tmp_path, drive)
+    assert sum(t.count for t in bodies(records, Telemetry)) == QUEUE_BATCHES
     assert bodies(records, Lifecycle)[-1].code is LifecycleCode.SOURCE_ENDED
 
 
