@@ -1,1 +1,1 @@
-"""The bench: simulated batteries and buses. Not in the wheel."""
+"""The bench: simulated batteries on real buses, a virtual gateway, scenarios and their reports. Not in the wheel."""

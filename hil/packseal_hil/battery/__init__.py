@@ -1,0 +1,1 @@
+"""Simulated batteries: cells, sensors, a BMS that may lie, and the truth."""

@@ -1,0 +1,1 @@
+"""Faces: how a simulated battery speaks, and the buses it speaks on."""

@@ -1,0 +1,1 @@
+"""The virtual gateway: a Debian guest with the agent in it, under QEMU."""
