@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help broker test-programs venv cose-peer demo check test bench lock fmt clean
+.PHONY: help broker test-programs hil-programs venv cose-peer demo check test bench hil hil-long lock fmt clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
@@ -16,6 +16,12 @@ broker:
 
 test-programs:
 	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2
+
+# The virtual gateway: QEMU, what builds its image, a TPM. The image is built once, as root, and kept in .hil/.
+hil-programs:
+	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2 \
+	    qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils debootstrap:debootstrap busybox:busybox-static \
+	    cpio:cpio zstd:zstd mke2fs:e2fsprogs swtpm:swtpm swtpm_setup:swtpm-tools $(MORE_PROGRAMS)
 
 venv:
 	@scripts/make-venv .venv requirements/dev.lock project
@@ -37,6 +43,13 @@ test: test-programs venv cose-peer ## All tests, installing what they need
 
 bench: broker venv ## Speed, size and memory as ratios against peers in the same run
 	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench $(ARGS)
+
+hil: hil-programs venv ## The agent in a virtual gateway: kernel CAN, BlueZ, faults and power cuts; report in .hil/report
+	@PATH="$$PATH:/usr/sbin:/sbin" $(PYTHON) -m pytest -p packseal_hil.plugin --bench $(or $(BENCH),virtual) \
+	    --report .hil/report --junitxml .hil/report/junit.xml tests/hil $(ARGS)
+
+hil-long: ## The same with every long scenario, 200 power cuts and an arm64 guest (an hour or more)
+	@$(MAKE) --no-print-directory hil MORE_PROGRAMS=qemu-system-aarch64:qemu-system-arm ARGS="--long $(ARGS)"
 
 lock: ## Pin the newest allowed versions again
 	@scripts/make-venv .venv-lock requirements/uv.lock
