@@ -27,7 +27,8 @@ RECORDS_PER_S = 100
 BEFORE_S, OUTAGE_S, AFTER_S = 4.0, 60.0, 12.0
 APART_S = 1.5  # so that four links do not return to two cores in the same instant
 ON_THE_WAY_S = 0.5  # what had left before the cut may still be stored
-FIRST_RECORD_S = 2.0
+FIRST_RECORD_S = 8.0
+"""On a quiet machine it is there within 0.3 to 1.2 s; two busy cores may take longer, a back-off of minutes may not."""
 
 CASES = [(kind, outage) for kind in ("mqtt", "https") for outage in ("silent", "clean")]
 
@@ -158,7 +159,7 @@ def test_the_link_was_gone_for_a_minute_at_a_hundred_records_a_second(course: Co
     assert count >= 0.95 * RECORDS_PER_S * (course.back_s - course.cut_s + AFTER_S)
 
 
-def test_the_first_record_is_there_within_two_seconds_of_the_link(course: Course) -> None:
+def test_the_first_record_is_there_within_seconds_of_the_link(course: Course) -> None:
     first_s = min(r.received_s for r in course.stored if r.received_s >= course.back_s) - course.back_s
     sys.stdout.write(f"first record {first_s:.2f} s after the link; {course.repeated} came twice and were known\n")
     assert first_s < FIRST_RECORD_S, course.said
