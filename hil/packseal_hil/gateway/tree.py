@@ -1,0 +1,85 @@
+"""The guest's root file system as a directory: Debian, the kernel with its modules, and the virtual environment."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from packseal_hil.gateway import wheels
+from packseal_hil.gateway.archive import KEYRING, Archive, mirror
+from packseal_hil.gateway.contents import HOME, MODULES, PACKAGES, SUITE, Arch
+from packseal_hil.gateway.modules import ModuleTree
+from packseal_hil.gateway.programs import call
+
+# Nobody reads these in the guest, and they are a quarter of it.
+UNREAD = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
+
+Say = Callable[[str], None]
+
+
+class Tree:
+    """The tree of one architecture, built step by step in `directory`."""
+
+    def __init__(self, directory: Path, arch: Arch, archive: Archive) -> None:
+        self.root = directory / "root"
+        self.kernel = directory / "kernel"
+        self._directory = directory
+        self._arch = arch
+        self._archive = archive
+
+    @property
+    def modules(self) -> Path:
+        """The directory of the kernel's own modules, all of them, with depmod's tables."""
+        return next((self.root / "kernel/usr/lib/modules").iterdir())
+
+    def unpack_debian(self, say: Say) -> None:
+        """Install Debian into the tree, its packages configured; raises RigError."""
+        say("Debian packages")
+        shutil.rmtree(self.root, ignore_errors=True)
+        options = [
+            "--variant=minbase",
+            f"--arch={self._arch}",
+            f"--include={','.join(PACKAGES)}",
+            f"--keyring={KEYRING}",
+        ]
+        call(["debootstrap", *options, SUITE, self.root, mirror()], "Installing Debian for the guest")
+        for name in UNREAD:
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        (self.root / "etc/hostname").write_text("gateway\n")
+        (self.root / "etc/resolv.conf").write_text("")
+        (self.root / "hil").mkdir()
+
+    def add_kernel(self, say: Say) -> None:
+        """Unpack the kernel, and put those modules into the tree that the guest needs; raises RigError."""
+        name = self._archive.kernel()
+        say(f"kernel {name.removeprefix('linux-image-')}")
+        whole = self.root / "kernel"  # inside the tree, so that the tree's own depmod can index it
+        call(["dpkg-deb", "--extract", self._archive.fetch(name), whole], "Unpacking the kernel")
+        (whole / "lib").symlink_to("usr/lib")  # where depmod looks below its base directory
+        shutil.copy(next((whole / "boot").glob("vmlinuz-*")), self.kernel)
+        version = self.modules.name
+        call(["chroot", self.root, "depmod", "--basedir", "/kernel", version], "Indexing the kernel's modules")
+        kept = self.root / "usr/lib/modules" / version
+        ModuleTree(self.modules).copy(MODULES, kept)
+        call(["chroot", self.root, "depmod", version], "Indexing the guest's modules")
+
+    def add_environment(self, checkout: Path, say: Say) -> None:
+        """Make the virtual environment with all that the project depends on, not yet the project; raises RigError."""
+        say("Python packages")
+        made, inside = self._directory / "wheels", self.root / "opt/wheels"
+        wheels.download(wheels.build(checkout, self._directory / "project"), checkout, self._arch, made)
+        shutil.copytree(made, inside, dirs_exist_ok=True)
+        call(["chroot", self.root, "python3", "-m", "venv", HOME], "Making the guest's virtual environment")
+        names = sorted(f"/opt/wheels/{path.name}" for path in made.iterdir())
+        self.install(["--quiet", *names])
+        shutil.rmtree(inside)
+
+    def install(self, arguments: list[str]) -> None:
+        """Run pip in the tree without a network; raises RigError."""
+        # The build machine's own pip settings name directories that are not in the tree.
+        clean = ["env", "-i", "HOME=/root", "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "PIP_DISABLE_PIP_VERSION_CHECK=1"]
+        pip = [*clean, f"{HOME}/bin/python", "-m", "pip", "install", "--no-index", "--no-deps"]
+        call(["chroot", self.root, *pip, *arguments], "Installing Python packages in the guest")
+
+    def finish(self) -> None:
+        """Take out what only the building needed."""
+        shutil.rmtree(self.root / "kernel")

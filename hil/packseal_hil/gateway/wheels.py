@@ -1,0 +1,59 @@
+"""Wheels for the guest: this checkout's own, and what it and its tests depend on, pinned by the lock."""
+
+import hashlib
+import sys
+import tomllib
+from pathlib import Path
+
+from packseal_hil.gateway.contents import EXTRAS, PYTHON, TEST_WHEELS, Arch, wheel_platforms
+from packseal_hil.gateway.programs import call
+
+CHECKOUT = Path(__file__).parents[3]
+LOCK = Path("requirements/dev.lock")
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+
+
+def packaged(checkout: Path) -> list[Path]:
+    """Return the files of which the project's wheel is made."""
+    build = tomllib.loads((checkout / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    files = [checkout / name for name in ("pyproject.toml", "README.md", "LICENSE")]
+    for package in build["packages"]:
+        files += [
+            path for path in (checkout / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        ]
+    return sorted(files)
+
+
+def project_key(checkout: Path) -> str:
+    """Return a digest of the project's wheel: it changes when, and only when, a file of it does."""
+    digest = hashlib.sha256()
+    for path in packaged(checkout):
+        digest.update(f"{path.relative_to(checkout)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def requirements_key(checkout: Path) -> bytes:
+    """Return what decides which other wheels go into the guest: what the project depends on, and the lock."""
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    wanted = {extra: project["optional-dependencies"][extra] for extra in ("can", "mqtt", "https", "registry", *EXTRAS)}
+    return repr((project["dependencies"], wanted, TEST_WHEELS)).encode() + (checkout / LOCK).read_bytes()
+
+
+def build(checkout: Path, into: Path) -> Path:
+    """Build the project's wheel; raises RigError."""
+    into.mkdir(parents=True, exist_ok=True)
+    building = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", into, checkout)
+    call([*PIP, *building], "Building the project's wheel")
+    return next(into.glob("packseal-*.whl"))
+
+
+def download(wheel: Path, checkout: Path, arch: Arch, into: Path) -> None:
+    """Download what the project's wheel and its tests depend on, for the guest's Python; raises RigError."""
+    into.mkdir(parents=True, exist_ok=True)
+    platforms = [word for platform in wheel_platforms(arch) for word in ("--platform", platform)]
+    wanted = [f"{wheel}[{','.join(EXTRAS)}]", *TEST_WHEELS]
+    options = ["--quiet", "--only-binary=:all:", "--python-version", PYTHON, *platforms]
+    options += ["--constraint", str(checkout / LOCK), "--dest", str(into)]
+    call([*PIP, "download", *options, *wanted], "Downloading the guest's wheels")
+    for copied in into.glob("packseal-*.whl"):
+        copied.unlink()
