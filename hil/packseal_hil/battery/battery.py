@@ -1,0 +1,190 @@
+"""SimulatedBattery: load, control, cells, BMS and truth, one step after the other. Time is its own; nothing sleeps."""
+
+from collections.abc import Mapping
+from math import pi, sin
+
+import msgspec
+import numpy as np
+
+from packseal.core.declared import Declared
+from packseal.core.passport import Field
+from packseal.core.quantities import Channel
+from packseal_hil.battery import ageing, loads
+from packseal_hil.battery.ageing import State
+from packseal_hil.battery.cells import Cells, highest, lowest
+from packseal_hil.battery.chemistry import CHEMISTRIES, Chemistry
+from packseal_hil.battery.control import Control, Stop
+from packseal_hil.battery.documents import document
+from packseal_hil.battery.loads import Load
+from packseal_hil.battery.management import Management, sensor_places
+from packseal_hil.battery.spec import BatterySpec
+from packseal_hil.battery.truth import Moment, Truth
+
+S_PER_DAY = 86_400.0
+COLDEST_S = 3 * 3600.0
+AGEING_EVERY_S = 3600.0
+W_PER_KW = 1000.0
+MEAN_GRID = np.linspace(0, 1, 201)
+
+
+class SimulatedBattery:
+    """One battery from the beginning of its run on. Made by `open_battery`."""
+
+    def __init__(self, spec: BatterySpec, seed: int) -> None:
+        self._load: Load = loads.load(spec.load)
+        if spec.start_soc_pct is None:
+            spec = msgspec.structs.replace(spec, start_soc_pct=self._load.start_soc_pct)
+        self.spec = spec
+        self._chemistry: Chemistry = CHEMISTRIES[spec.chemistry]
+        self._trajectory = ageing.load(spec.trajectory or self._chemistry.trajectory)
+        self._new = self._trajectory.at(0)
+        self.time_s = 0.0
+        self.age = spec.age
+        state = self._trajectory.at(spec.age)
+        self.cells = Cells(spec, self._chemistry, state, np.random.default_rng([seed, 1]))
+        self._control = Control(spec, self._chemistry)
+        self._places = sensor_places(spec)
+        self._declared = self._declare()
+        self._truth = Truth(self._declared)
+        self._bms = Management(spec, self.cells, self.soc_pct, np.random.default_rng([seed, 2]))
+        self._bms.begin(self.soh_pct, state.full_cycles * spec.capacity_ah, self._mean_v * spec.cells)
+        self._current_a = 0.0
+        self._moment = self._look(0.0)
+        self._aged_s = 0.0
+
+    @property
+    def soc_pct(self) -> float:
+        """The true state of charge: what the pack still gives, of what it gives from full."""
+        gives, takes = self.cells.deliverable_ah
+        return 100 * gives / max(gives + takes, 1e-12)
+
+    @property
+    def capacity_ah(self) -> float:
+        """The true remaining capacity: from the first full to the first empty cell."""
+        return sum(self.cells.deliverable_ah)
+
+    @property
+    def soh_pct(self) -> float:
+        """The true state of health: remaining capacity of the rated."""
+        return 100 * self.capacity_ah / self.spec.capacity_ah
+
+    def advance(self, dt_s: float) -> None:
+        """Let `dt_s` seconds pass, in steps of the spec's `step_s` and a last shorter one."""
+        left = dt_s
+        while left > 1e-9:  # noqa: PLR2004  # a nanosecond is no time
+            seconds = min(self.spec.step_s, left)
+            self._step(seconds)
+            left -= seconds
+
+    def said(self) -> Mapping[Channel, float]:
+        """Return what its BMS says now, in each quantity's unit; a silent sensor's channels are absent."""
+        return self._bms.said()
+
+    def signals(self) -> Mapping[str, float]:
+        """Return what is true now, for plots; each name ends in its unit."""
+        now = self._moment
+        return {
+            "pack_voltage_v": now.voltage_v,
+            "pack_current_a": now.current_a,
+            "soc_pct": self.soc_pct,
+            "temperature_max_c": now.hottest_c,
+            "temperature_min_c": now.coldest_c,
+            "cell_voltage_min_v": now.lowest_v,
+            "cell_voltage_max_v": now.highest_v,
+        }
+
+    def truth(self) -> Mapping[Field, float]:
+        """Return the true value of every passport field, counters since the beginning of this run.
+
+        What the BMS claims as its state of health is held against the true one.
+        """
+        capacity_ah = self.capacity_ah
+        return {
+            Field.STATE_OF_CHARGE: self.soc_pct,
+            Field.STATE_OF_HEALTH_BMS: self.soh_pct,
+            Field.REMAINING_CAPACITY: capacity_ah,
+            Field.CAPACITY_FADE: 100 * (1 - capacity_ah / self.spec.capacity_ah),
+        } | self._truth.counters()
+
+    def truth_document(self) -> dict[str, object]:
+        """Return every dynamic attribute of the passport: value and definition, or why none is defined. JSON-ready."""
+        return document(self)
+
+    def declared(self) -> Declared:
+        """Return what its manufacturer declares, of a new battery."""
+        return self._declared
+
+    @property
+    def state(self) -> State:
+        """Its point on the ageing trajectory."""
+        return self.cells.state
+
+    @property
+    def counters(self) -> Truth:
+        """The true counters."""
+        return self._truth
+
+    @property
+    def _mean_v(self) -> float:
+        return float(self._new.ocv_v(MEAN_GRID).mean())
+
+    def _declare(self) -> Declared:
+        spec, chemistry = self.spec, self._chemistry
+        return Declared(
+            category=spec.category,
+            rated_capacity_ah=spec.capacity_ah,
+            rated_energy_kwh=round(spec.capacity_ah * self._mean_v * spec.cells / W_PER_KW, 4),
+            cells_in_series=spec.cells,
+            temperature_min_c=chemistry.temperature_c[0],
+            temperature_max_c=chemistry.temperature_c[1],
+            cell_voltage_min_v=chemistry.declared_min_v,
+            cell_voltage_max_v=chemistry.declared_max_v,
+        )
+
+    def _step(self, seconds: float) -> None:
+        cells, before = self.cells, self._moment
+        self.time_s += seconds
+        at_s = self.time_s + self.spec.load_starts_h * 3600
+        wanted_a = self._load.rate_c(at_s) * self.spec.capacity_ah
+        current_a = self._control.allow(wanted_a, cells)
+        cells.step(before.current_a, current_a, seconds, self._ambient_c(at_s))
+        self._control.balance(cells)
+        self._moment = self._look(current_a)
+        self._truth.step(before, self._moment, seconds)
+        self._bms.advance(seconds, current_a, self.soh_pct)
+        if self._control.stop is not Stop.NONE:
+            self._bms.calibrate(100.0 if self._control.stop is Stop.FULL else 0.0)
+        if self.spec.age_per_day and self.time_s - self._aged_s >= AGEING_EVERY_S:
+            self._grow_older()
+
+    def _look(self, current_a: float) -> Moment:
+        volts, sensed_c = self.cells.volts, self.cells.temperature_c[self._places]
+        return Moment(
+            current_a,
+            float(volts.sum()),
+            lowest(sensed_c),
+            highest(sensed_c),
+            lowest(volts),
+            highest(volts),
+        )
+
+    def _ambient_c(self, at_s: float) -> float:
+        own = self._load.ambient_c(at_s)
+        if own is not None:
+            return own
+        swing = self.spec.ambient_swing_k
+        return self.spec.ambient_c - (swing * sin(2 * pi * (at_s - COLDEST_S) / S_PER_DAY + pi / 2) if swing else 0.0)
+
+    def _grow_older(self) -> None:
+        self.age = min(1.0, self.age + self.spec.age_per_day * (self.time_s - self._aged_s) / S_PER_DAY)
+        self._aged_s = self.time_s
+        self.cells.age(self._trajectory.at(self.age))
+
+
+def open_battery(spec: BatterySpec, seed: int) -> SimulatedBattery:
+    """Return a battery at the beginning of its run. The same spec, seed and calls give the same values.
+
+    Raises:
+        RigError: its load or ageing trajectory does not exist.
+    """
+    return SimulatedBattery(spec, seed)

@@ -1,0 +1,146 @@
+"""Loads: the current that the world asks of a battery, in multiples of its rated capacity per hour (C), by time.
+
+A load is a table of moments joined by straight lines, which repeats. Charging is positive.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from math import pi, sin
+
+from packseal_hil.battery.load_files import Measured, file_names, read_file
+from packseal_hil.rig.protocols import RigError
+
+DAY_S = 86_400.0
+H = 3600.0
+
+
+class Course:
+    """A table of seconds and C rates. The last moment is the first of the next round.
+
+    Args:
+        moments: rising times from 0 on, in s; two equal ones make a jump.
+        rates: the C rate at each.
+        start_soc_pct: what a battery begins with, unless its spec says otherwise.
+    """
+
+    def __init__(self, moments: Sequence[float], rates: Sequence[float], start_soc_pct: float) -> None:
+        self._moments, self._rates = list(moments), list(rates)
+        self.start_soc_pct = start_soc_pct
+        self.period_s = self._moments[-1]
+
+    def rate_c(self, at_s: float) -> float:
+        """Return the C rate asked for."""
+        within = at_s % self.period_s
+        after = bisect_right(self._moments, within)
+        t0, t1 = self._moments[after - 1], self._moments[after]
+        r0, r1 = self._rates[after - 1], self._rates[after]
+        return r0 + (r1 - r0) * (within - t0) / (t1 - t0)
+
+    def ambient_c(self, at_s: float) -> float | None:  # noqa: ARG002  # a built-in load knows no weather
+        """Return the ambient temperature that the load brings along."""
+        return None
+
+
+Load = Course | Measured
+
+DRIVING = (
+    *((0, 0.0), (5, -0.9), (18, -1.6), (30, -0.5), (75, -0.45), (82, 0.7), (90, 0.5), (94, 0.0), (110, 0.0)),
+    *((115, -1.2), (135, -2.4), (160, -0.8), (240, -0.7), (300, -0.9), (306, 1.1), (318, 0.6), (324, 0.0), (340, 0.0)),
+    *((346, -0.7), (358, -1.2), (370, -0.3), (400, -0.35), (408, 0.5), (414, 0.0), (430, 0.0), (600, 0.0)),
+)
+"""Ten minutes of traffic by seconds and C: three launches, cruising, recuperation up to 1.1 C, standing. Invented."""
+
+
+def _driven(begin_s: float, rounds: int) -> list[tuple[float, float]]:
+    return [(begin_s + n * DRIVING[-1][0] + t, rate) for n in range(rounds) for t, rate in DRIVING[:-1]]
+
+
+def _held(begin_s: float, end_s: float, rate: float) -> list[tuple[float, float]]:
+    """Hold a rate, with a minute's ramp at both ends, as chargers have."""
+    return [(begin_s, 0.0), (begin_s + 60, rate), (end_s - 60, rate), (end_s, 0.0)]
+
+
+def _course(parts: Sequence[list[tuple[float, float]]], period_s: float, start_soc_pct: float) -> Course:
+    moments = [(0.0, 0.0), *(moment for part in parts for moment in part), (period_s, 0.0)]
+    return Course([t for t, _ in moments], [r for _, r in moments], start_soc_pct)
+
+
+def rest() -> Course:
+    """Nothing."""
+    return _course([], DAY_S, 60)
+
+
+def drive() -> Course:
+    """Driving in traffic with recuperation, without an end: the battery is empty after about two hours."""
+    return _course([_driven(0, 1)], DRIVING[-1][0], 80)
+
+
+def fast_charge() -> Course:
+    """1.2 C from the first minute until the BMS ends it, then standing for the rest of four hours."""
+    return _course([_held(10, 2 * H, 1.2)], 4 * H, 10)
+
+
+def overnight_charge() -> Course:
+    """C/8 for ten hours or until full, at the end of a day of standing."""
+    return _course([_held(10, 10 * H, 0.125)], DAY_S, 25)
+
+
+def commuter_day() -> Course:
+    """From midnight: charge at C/8 until 6; drive at 7 and at 17 for 50 min; fast charge at 12 for half an hour."""
+    parts = [_held(1, 6 * H, 0.125), _driven(7 * H, 5), _held(12 * H, 12.5 * H, 0.9), _driven(17 * H, 5)]
+    return _course([*parts, _held(22 * H, DAY_S - 1, 0.125)], DAY_S, 55)
+
+
+def pv_day() -> Course:
+    """A home's storage: base load at night, sun from 8 to 17 with clouds, an evening of cooking until 23."""
+    sun = [(8 * H + i * 300, _sun((i * 300) / (9 * H))) for i in range(109)]
+    night = [(1.0, -0.02), (7.9 * H, -0.02)]
+    evening = [
+        (17.1 * H, -0.05),
+        (18 * H, -0.3),
+        (18.5 * H, -0.3),
+        (18.6 * H, -0.12),
+        (23 * H, -0.1),
+        (23.2 * H, -0.02),
+    ]
+    return _course([night, sun, evening], DAY_S, 30)
+
+
+def _sun(share: float) -> float:
+    clouds = 0.75 + 0.25 * sin(40 * share)
+    return 0.28 * sin(pi * share) * clouds
+
+
+def frequency_containment() -> Course:
+    """A day of frequency containment reserve: all of 0.5 C at 200 mHz, nothing within 10 mHz.
+
+    Both numbers: Commission Regulation (EU) 2017/1485 Annex V. The grid's frequency is a sum of sines, invented.
+    """
+    waves = ((28.0, 3541.0, 0.3), (17.0, 907.0, 1.1), (14.0, 223.0, 2.6), (9.0, 61.0, 0.8), (6.0, 29.0, 4.0))
+    moments = [4.0 * i for i in range(round(DAY_S / 4) + 1)]
+    deviation_mhz = [sum(size * sin(2 * pi * t / period + phase) for size, period, phase in waves) for t in moments]
+    rates = [0.0 if abs(d) < 10 else 0.5 * max(-1.0, min(1.0, d / 200)) for d in deviation_mhz]  # noqa: PLR2004
+    return Course(moments, rates, 50)
+
+
+BUILT_IN: dict[str, Callable[[], Course]] = {
+    made.__name__: made
+    for made in (commuter_day, drive, fast_charge, frequency_containment, overnight_charge, pv_day, rest)
+}
+
+
+def names() -> list[str]:
+    """Return the names of all loads: the built-in ones, then the files of load_profiles, where present."""
+    return [*sorted(BUILT_IN), *file_names()]
+
+
+def load(name: str) -> Load:
+    """Return the load of this name.
+
+    Raises:
+        RigError: there is none, or the file it names is absent or damaged.
+    """
+    return BUILT_IN[name]() if name in BUILT_IN else read_file(name, sorted(BUILT_IN))
+
+
+__all__ = ["BUILT_IN", "Course", "Load", "RigError", "load", "names"]
