@@ -1,0 +1,46 @@
+"""The disks of a recording: made before the agents start, and described by trails when they have ended."""
+
+import shutil
+from pathlib import Path
+
+from packseal_hil.powercut import gateway, logged_disk, trail
+from packseal_hil.powercut.sink import LocalSink
+from packseal_hil.powercut.trail import Ack, Phase, Trail
+
+SAFE, UNSAFE = "safe", "unsafe"
+"""The agent as it is, and the negative control, whose journal never syncs (unsafe.py)."""
+
+BYTES = 64 << 20
+
+
+def issuer_of(name: str) -> str:
+    """Return the id of the gateway on the disk of that name."""
+    return f"urn:packseal:gateway:{name}"
+
+
+def make(directory: Path, name: str, sink: LocalSink, uplink: str, speed: float) -> None:
+    """Make `directory` with base.img, an installed agent on it, and its key beside it; enrol that at the sink."""
+    contents = directory / "contents"
+    public_key = gateway.install(contents, issuer_of(name), sink.public_key, uplink, speed)
+    sink.enrol(public_key, issuer_of(name))
+    key = contents / gateway.DIRECTORY / gateway.KEY
+    for file in (key, key.with_suffix(".pub")):
+        shutil.copy(file, directory / file.name)
+    logged_disk.make_base(directory / logged_disk.BASE, contents, BYTES, name)
+    shutil.rmtree(contents)
+
+
+def describe(directory: Path, name: str, acks: list[Ack], phases: list[Phase]) -> None:
+    """Write the trail of the disk in `directory`."""
+    described = Trail(
+        name=name,
+        base=logged_disk.BASE,
+        log=logged_disk.LOG,
+        key=gateway.KEY,
+        issuer=issuer_of(name),
+        directory=f"/{gateway.DIRECTORY}",
+        journal=gateway.JOURNAL,
+        acks=sorted(acks, key=lambda ack: ack.position),
+        phases=phases,
+    )
+    trail.write(directory, described)

@@ -1,0 +1,100 @@
+"""The sink of a recording, on this machine: `packseal-sink` in a directory of its own, with a broker on request."""
+
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from packseal.core.errors import InputError, StorageError
+from packseal.demo import places
+from packseal.demo.child import Child
+from packseal.demo.places import Places
+from packseal.demo.plan import BROKER_PATH
+from packseal.keys import file as key_file
+from packseal_hil.rig.protocols import RigError
+from packseal_sink.database import Database
+from packseal_sink.store import Store
+
+START_S = 60.0
+END_S = 20.0
+PROGRAM = "import sys; from packseal_sink.cli import main; sys.exit(main())"
+QUERY = """SELECT gateway.issuer, log.log_id, log.next_sequence, log.hash
+FROM log JOIN gateway ON gateway.id = log.gateway WHERE log.next_sequence > 0"""
+
+
+class LocalSink:
+    """The sink, which can be stopped and started again.
+
+    Args:
+        directory: for its key, database and logs; made when it is absent.
+        broker: whether agents reach it through mosquitto, on loopback, or by HTTP.
+
+    Raises:
+        RigError: no broker here, or no directory can be made.
+    """
+
+    def __init__(self, directory: Path, *, broker: bool = False) -> None:
+        self._program = shutil.which("mosquitto", path=BROKER_PATH)
+        if broker and self._program is None:
+            raise RigError("mosquitto cannot be found: install it")
+        directory.mkdir(parents=True, exist_ok=True)
+        self._places = Places(directory)
+        self._broker: Child | None = None
+        self._sink: Child | None = None
+        self.port = places.free_port()
+        self.broker_port = places.free_port() if broker else None
+        if not self._places["sink.key"].exists():
+            key_file.create(self._places["sink.key"])
+        places.write_sink(self._places, self.port, self.broker_port)
+        Database(self._places.sink_database, write=True).close()
+
+    @property
+    def public_key(self) -> bytes:
+        """What a gateway must have as its sink_key."""
+        return self._places["sink.pub"].read_bytes()
+
+    def enrol(self, public_key: bytes, issuer: str) -> None:
+        """Have it take a gateway's records."""
+        database = Database(self._places.sink_database, write=True)
+        try:
+            Store(database).add_gateway(public_key, issuer, "power cuts", 0)
+        except (InputError, StorageError) as error:
+            raise RigError(str(error)) from error
+        finally:
+            database.close()
+
+    def start(self) -> None:
+        """Start what does not run; raises RigError when it does not come up."""
+        try:
+            if self.broker_port is not None and self._broker is None:
+                config = places.write_broker(self._places, self.broker_port)
+                self._broker = Child("broker", [str(self._program), "-c", str(config)], self._places["broker.log"])
+                places.wait_for_port(self.broker_port, self._broker.check, START_S)
+            command = [sys.executable, "-c", PROGRAM, "run", "--config", str(self._places.sink_config)]
+            self._sink = Child("sink", command, self._places["sink.log"])
+            places.wait_for_port(self.port, self._sink.check, START_S)
+        except InputError as error:
+            raise RigError(str(error)) from error
+
+    def stop(self) -> None:
+        """Stop the sink; agents then record for themselves. The broker goes on."""
+        if self._sink is not None:
+            self._sink.end(END_S)
+            self._sink = None
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self.stop()
+        if self._broker is not None:
+            self._broker.end(END_S)
+            self._broker = None
+
+    def positions(self) -> list[tuple[str, bytes, int, bytes]]:
+        """Return issuer, log id, number of records and the last one's hash of every log that it holds."""
+        uri = f"{self._places.sink_database.absolute().as_uri()}?mode=ro"
+        try:
+            with closing(sqlite3.connect(uri, uri=True, timeout=END_S)) as connection:
+                return connection.execute(QUERY).fetchall()
+        except sqlite3.Error as error:
+            raise RigError(f"the sink's database cannot be read: {error}") from error

@@ -1,0 +1,55 @@
+"""Watch: notes, while agents run, which records somebody was told are stored, and how long each disk's log was then."""
+
+import asyncio
+from collections.abc import Sequence
+
+from packseal_hil.powercut.gateway import Station
+from packseal_hil.powercut.sink import LocalSink
+from packseal_hil.powercut.trail import Ack
+
+STEP_S = 0.02
+
+
+class Watch:
+    """Asks the sink, and the agents themselves, over and over.
+
+    Args:
+        sink: whose word counts with a record's hash.
+        stations: whose own word counts by number.
+    """
+
+    def __init__(self, sink: LocalSink, stations: Sequence[Station]) -> None:
+        self._sink = sink
+        self._stations = {station.issuer: station for station in stations}
+        self._numbers: dict[bytes, int] = {}  # by log: how many records are promised
+        self._bases: dict[bytes, int] = {}  # the same when the agent was started
+        self.acks: dict[str, list[Ack]] = {issuer: [] for issuer in self._stations}
+
+    def restarted(self) -> None:
+        """Take note that agents begin to count anew: what was promised until now is there at least."""
+        self._bases = dict(self._numbers)
+
+    def received(self, issuer: str) -> int:
+        """Return how many records of this gateway the sink holds."""
+        return sum(count for name, _, count, _ in self._sink.positions() if name == issuer)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            self.look()
+            for station in self._stations.values():
+                for log_id, count in (await station.stored()).items():
+                    self._note(station, log_id, self._bases.get(log_id, 0) + count, None)
+            await asyncio.sleep(STEP_S)
+
+    def look(self) -> None:
+        """Ask the sink once."""
+        for issuer, log_id, count, digest in self._sink.positions():
+            if station := self._stations.get(issuer):
+                self._note(station, log_id, count, digest)
+
+    def _note(self, station: Station, log_id: bytes, count: int, digest: bytes | None) -> None:
+        if count > self._numbers.get(log_id, 0):
+            self._numbers[log_id] = count
+            # The log is measured after the word came: it may only be too long.
+            self.acks[station.issuer].append(Ack(station.log_bytes, log_id, count - 1, digest))
