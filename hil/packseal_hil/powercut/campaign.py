@@ -3,7 +3,7 @@
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,12 +15,17 @@ from packseal_hil.powercut.chains import Chains, key_from_pem
 from packseal_hil.powercut.cut import Cutter, Tear
 from packseal_hil.powercut.judge import Fault, Finding, judge
 from packseal_hil.powercut.points import TEARS, Point, choose
+from packseal_hil.powercut.recover import Recovered
 from packseal_hil.powercut.reopening import reopen
 from packseal_hil.powercut.trail import Trail
 from packseal_hil.powercut.write_log import WriteLog
 from packseal_hil.rig.protocols import RigError
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it; tmpfs makes syncs free of cost
+
+
+Recovery = Callable[[Path, Path, str], Recovered]
+"""Image, directory to copy to, directory to copy."""
 
 
 class CutResult(msgspec.Struct, frozen=True):
@@ -62,14 +67,16 @@ class Campaign:
     Args:
         directory: where the trail and its files are.
         work: for images; None takes memory where the machine has /dev/shm.
+        recovery: takes a directory out of an image; None does it with e2fsprogs, without root.
 
     Raises:
         RigError: the recording is not whole, or a program is missing.
     """
 
-    def __init__(self, directory: Path, work: Path | None = None) -> None:
-        if absent := recover.missing():
+    def __init__(self, directory: Path, work: Path | None = None, recovery: Recovery | None = None) -> None:
+        if recovery is None and (absent := recover.missing()):
             raise RigError(absent)
+        self._recover = recovery or recover.recover
         self._directory = directory
         self._work = work or (MEMORY if MEMORY.is_dir() else directory)
         self.trail: Trail = trail.read(directory)
@@ -98,7 +105,7 @@ class Campaign:
 
     def _cut(self, cutter: Cutter, point: Point, rng: random.Random, work: Path) -> CutResult:
         cut = cutter.cut(point.position, point.tear, rng, point.keep)
-        found = recover.recover(cut.image, work / "disk", self.trail.directory)
+        found = self._recover(cut.image, work / "disk", self.trail.directory)
         promised = self.trail.promised(point.position)
         findings = [Finding(Fault.DISK, found.damage)] if found.damage else []
         found.directory.mkdir(exist_ok=True)  # a cut may leave none; the agent's installation made it

@@ -17,7 +17,7 @@ from typing import Self
 from packseal.core.errors import InputError
 from packseal.demo.child import Child
 from packseal_hil.powercut import sparse
-from packseal_hil.powercut.recover import TOOLS_PATH
+from packseal_hil.powercut.recover import TOOLS_PATH, Recovered
 from packseal_hil.rig.protocols import RigError
 
 BASE, LOG = "base.img", "writes.log"
@@ -44,6 +44,31 @@ def make_base(target: Path, contents: Path, size_bytes: int, label: str) -> None
     with target.open("wb") as file:
         file.truncate(size_bytes)
     _run("mke2fs", "-q", "-F", "-t", "ext4", "-L", label, "-d", str(contents), str(target))
+
+
+def recover_by_mount(image: Path, into: Path, directory: str = "/") -> Recovered:
+    """Do what `recover.recover` does by mounting the image, which needs root: the kernel's own word.
+
+    What e2fsck would call damage and a mount does not notice is no damage here. Raises RigError.
+    """
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    place = Path(tempfile.mkdtemp(prefix="packseal-disk-"))
+    try:
+        _run("mount", "-o", "loop,noatime", str(image), str(place))
+        try:
+            found = place / directory.lstrip("/")
+            if found.is_dir():
+                shutil.copytree(found, into / found.name, ignore=_no_sockets)
+        finally:
+            _run("umount", str(place))
+    finally:
+        place.rmdir()
+    return Recovered(into / found.name, "")
+
+
+def _no_sockets(directory: str, names: list[str]) -> list[str]:
+    return [name for name in names if Path(directory, name).is_socket()]
 
 
 class LoggedDisk:

@@ -70,13 +70,17 @@ def _mend(image: Path) -> str:
     return _one_line(text)
 
 
+def tool(name: str) -> str:
+    """Return the path of a program of e2fsprogs; raises RigError."""
+    if (program := shutil.which(name, path=TOOLS_PATH)) is None:
+        raise RigError(f"{name} cannot be found: install e2fsprogs")
+    return program
+
+
 def _run(*command: str) -> tuple[int, str]:
-    program = shutil.which(command[0], path=TOOLS_PATH)
-    if program is None:
-        raise RigError(f"{command[0]} cannot be found: install e2fsprogs")
     try:
         done = subprocess.run(  # noqa: S603 - the programs of e2fsprogs, on our own images
-            [program, *command[1:]],
+            [tool(command[0]), *command[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,85 @@
+"""Power cuts without a virtual machine: real agents on real ext4 disks of this machine, whose writes are logged."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from packseal_hil.powercut import here, logged_disk, recover, verdicts
+from packseal_hil.powercut.campaign import Campaign, Outcome
+from packseal_hil.powercut.cut import Tear
+from packseal_hil.powercut.disks import SAFE, UNSAFE
+from packseal_hil.powercut.drive import CONTROL_PHASES, PHASES
+from packseal_hil.powercut.judge import Fault
+from packseal_hil.powercut.trail import Ack
+from packseal_hil.story import Story
+
+CUTS, CONTROL_CUTS = 60, 12
+LONG_CUTS, LONG_PACE_S = 400, 6.0
+SEED = 4711
+
+WHY = logged_disk.missing() or recover.missing()
+pytestmark = pytest.mark.skipif(bool(WHY), reason=f"no power cuts on this machine: {WHY}")
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory, *, wants_long_ones: bool) -> dict[str, Path]:
+    work = tmp_path_factory.mktemp("cuts")
+    return asyncio.run(here.record(work, pace_s=LONG_PACE_S if wants_long_ones else 1.0))
+
+
+@pytest.fixture(scope="module")
+def agent(recording: dict[str, Path], *, wants_long_ones: bool) -> Outcome:
+    return Campaign(recording[SAFE]).run(LONG_CUTS if wants_long_ones else CUTS, SEED)
+
+
+@pytest.fixture(scope="module")
+def control(recording: dict[str, Path]) -> Outcome:
+    return Campaign(recording[UNSAFE]).run(CONTROL_CUTS, SEED)
+
+
+def test_a_cut_in_any_phase_loses_nothing_that_was_acknowledged(
+    agent: Outcome, control: Outcome, tell: Callable[[Story], None]
+) -> None:
+    story = verdicts.to_story("real disks of this machine, logged", time.time(), agent, control)
+    tell(story)
+    assert story.is_well, "\n".join(v.title + ": " + v.found for v in story.verdicts if not v.held)
+
+
+def test_every_phase_is_cut_and_cuts_do_lose_writes(agent: Outcome) -> None:
+    assert len(agent.cuts) >= CUTS
+    for phase in PHASES:
+        cuts = [cut for cut in agent.cuts if cut.phase == phase]
+        assert len(cuts) >= CUTS // len(PHASES)
+        assert any(cut.lost_bytes for cut in cuts), f"no write was lost in any cut of: {phase}"
+    # The first cuts come before anything is promised; the last ones must hold what all phases together promised.
+    assert agent.cuts[-1].promised > 50
+
+
+def test_the_control_is_caught_in_every_phase_that_it_goes_through(control: Outcome) -> None:
+    lost = control.with_fault(Fault.LOST)
+    assert {cut.phase for cut in lost} == set(CONTROL_PHASES)
+    assert control.worst_loss > 20
+
+
+def test_sectors_may_be_torn_too(recording: dict[str, Path], *, wants_long_ones: bool) -> None:
+    outcome = Campaign(recording[SAFE]).run(LONG_CUTS if wants_long_ones else 18, SEED, [Tear.SECTORS])
+    assert [cut for cut in outcome.cuts if cut.findings] == []
+
+
+def test_a_mount_by_the_kernel_finds_the_same(recording: dict[str, Path], *, wants_long_ones: bool) -> None:
+    campaign = Campaign(recording[SAFE], recovery=logged_disk.recover_by_mount)
+    outcome = campaign.run(60 if wants_long_ones else 12, SEED)
+    assert [cut for cut in outcome.cuts if cut.findings] == []
+
+
+def test_a_recording_that_claims_too_much_is_found_out(recording: dict[str, Path]) -> None:
+    """The last acknowledgements, dated back to the beginning, are lost by a cut in the first phase."""
+    campaign = Campaign(recording[SAFE])
+    trail = campaign.trail
+    early = trail.phases[0].start
+    trail.acks = [Ack(early, ack.log_id, ack.sequence, ack.hash) for ack in trail.acks]
+    outcome = campaign.run(6, SEED)
+    assert outcome.with_fault(Fault.LOST)
