@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec.inspect import StructType, UnionType
+from msgspec.inspect import EnumType, LiteralType, StructType, UnionType
 
 from packseal.core.errors import ConfigError
 
@@ -66,7 +66,9 @@ def _explain(message: str, raw: object, text: str, kind: type[object], what: str
     named = _NAMED_FIELD.search(reason)
     line = line_of(text, (*path, named.group("field")) if named else path)
     where = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path).lstrip(".")
-    names = _allowed(kind, raw, path) if "unknown" in reason or reason.startswith("Invalid value") else []
+    names = (
+        _allowed(kind, raw, path) if "unknown" in reason or reason.startswith(("Invalid value", "Invalid enum")) else []
+    )
     hint = f"; allowed are {', '.join(names)}" if names else ""
     return f"{what}, line {line}: {where + ': ' if where else ''}{reason}{hint}"
 
@@ -92,12 +94,23 @@ def _allowed(kind: object, raw: Any, path: Path) -> list[str]:
         info = getattr(info, "item_type", None) if isinstance(step, int) else fields.get(str(step))
         raw = raw[step]
     struct = _chosen(_structs(info), raw)
-    return [f.encode_name for f in struct.fields] if struct else []
+    return [f.encode_name for f in struct.fields] if struct and isinstance(raw, dict) else _words(info)
 
 
 def _structs(info: object) -> list[StructType]:
     types = info.types if isinstance(info, UnionType) else (info,)
     return [t for t in types if isinstance(t, StructType)]
+
+
+def _words(info: object) -> list[str]:
+    """Return the values of an enumeration, or of every one in a union."""
+    words: list[str] = []
+    for kind in info.types if isinstance(info, UnionType) else (info,):
+        if isinstance(kind, EnumType):
+            words += [str(member.value) for member in kind.cls]
+        elif isinstance(kind, LiteralType):
+            words += map(str, kind.values)
+    return words
 
 
 def _chosen(structs: list[StructType], raw: Any) -> StructType | None:
