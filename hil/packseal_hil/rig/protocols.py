@@ -8,7 +8,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Need(enum.StrEnum):
@@ -20,7 +20,8 @@ class Need(enum.StrEnum):
     CLOCK = "clock"  # the wall clock can be set without hurting anybody
     NETWORK = "network"  # the network can be taken away
     LOSS = "loss"  # packets can be lost and delayed
-    DISK = "disk"  # the journal's file system can be filled and made read-only
+    DISK = "disk"  # the journal's file system can be filled
+    READ_ONLY = "read-only"  # the journal's file system can be made read-only under open files, and mended again
     BLUETOOTH = "bluetooth"  # BlueZ with a controller
     TPM = "tpm"  # a TPM 2.0
     KERNEL = "kernel"  # vcan, vxcan, ISO-TP and J1939 modules of the kernel
@@ -118,6 +119,14 @@ class Network(Protocol):
 
     async def shape(self, loss_pct: float, delay_ms: float) -> None:
         """Lose and delay packets in both directions; (0, 0) ends that."""
+
+
+@runtime_checkable
+class Reaching(Protocol):
+    """What a Network also is when it must be told which of this machine's loopback ports the gateway has to reach."""
+
+    async def reach(self, port: int) -> None:
+        """Make 127.0.0.1:`port` of this machine reachable for the gateway as `host`:`port`, until the rig is reset."""
 
 
 class Clock(Protocol):
