@@ -74,7 +74,7 @@ class Machine:
         share = self.places.share
         shutil.rmtree(share / "units", ignore_errors=True)
         (share / "units").mkdir(parents=True)
-        for name in ("hand.py", "set-up", "init-small", "init-systemd"):
+        for name in ("hand.py", "synchronise.py", "set-up", "init-small", "init-systemd"):
             shutil.copy(GUEST / name, share / name)
         shutil.copy(self.image.project, share / "project.tar")
         for name, content in self.parts.units.items():
@@ -192,5 +192,18 @@ def make_disk(path: Path, size_mb: int, label: str = DATA_LABEL) -> None:
     path.unlink(missing_ok=True)
     with path.open("wb") as file:
         os.ftruncate(file.fileno(), size_mb << 20)
-    options = ["-q", "-F", "-t", "ext4", "-m", "0", "-L", label, "-E", "lazy_itable_init=0,lazy_journal_init=0"]
+    options = [
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-b",
+        "4096",
+        "-m",
+        "0",
+        "-L",
+        label,
+        "-E",
+        "lazy_itable_init=0,lazy_journal_init=0",
+    ]
     call(["mke2fs", *options, path], "Making the guest's data disk")

@@ -95,8 +95,8 @@ def _q(path: Path) -> str:
 
 
 def _append(arch: Arch, init: str) -> str:
-    kernel = f"console={BOARDS[arch].console} panic=-1 quiet mitigations=off random.trust_cpu=on net.ifnames=0"
-    return f"{kernel} 8250.nr_uarts=8 packseal.init={init}"
+    kernel = "panic=-1 quiet mitigations=off random.trust_cpu=on net.ifnames=0"
+    return f"console={BOARDS[arch].console} {kernel} packseal.init={init}"
 
 
 def _rtc(wall_s: float | None) -> str:

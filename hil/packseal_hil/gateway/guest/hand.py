@@ -58,10 +58,13 @@ def kill_group(group: int) -> None:
 
 
 def start(request: Request) -> Answer:
-    """Start a shell command that goes on by itself; nobody waits for it, yet it does not stay a zombie."""
+    """Start a shell command that goes on by itself; nobody waits for it, yet it does not stay a zombie.
+
+    By bash, which becomes a command that is a single one: the process id is then the command's own.
+    """
     with Path(str(request["log"])).open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 - as above
-            ["/bin/sh", "-c", str(request["command"])],
+            ["/bin/bash", "-c", str(request["command"])],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -73,7 +76,7 @@ def start(request: Request) -> Answer:
 
 
 def put(request: Request) -> Answer:
-    """Write a file whole: under another name first, synced, then renamed."""
+    """Write a file whole and so that no power cut takes it back: under another name first, synced, renamed, synced."""
     path = Path(str(request["path"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -83,6 +86,11 @@ def put(request: Request) -> Answer:
         file.flush()
         os.fsync(file.fileno())
     part.rename(path)
+    directory = os.open(path.parent, os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
     return {}
 
 
