@@ -101,7 +101,7 @@ class Collector:
 
         try:
             self._folder.end(self.run)
-            page = write_page(self._folder.path, self.stories, self.run.figures, self.run)
+            page = write_page(self._folder.path, self.stories, self.run)
         except RigError as error:
             self._outcome = str(error)
         else:
