@@ -1,5 +1,6 @@
 """What a campaign says: one verdict per phase and one for the control, as the report tells them."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,23 +29,24 @@ def of_control(outcome: Outcome) -> Verdict:
     return Verdict(title, held=bool(caught), found=found)
 
 
-def to_story(rig: str, began_wall_s: float, agent: Outcome, control: Outcome | None) -> Story:
+def to_story(name: str, rig: str, began_wall_s: float, agent: Outcome, control: Outcome | None) -> Story:
     """Return the story of one recording.
 
     Args:
+        name: tells it from those of other recordings; "power-cuts" is put before it.
         rig: where it was made.
-        began_wall_s: when.
+        began_wall_s: when its recording began; the story ends now.
         agent: the cuts of the agent's disk.
         control: those of the control's; None where it was not recorded, which is a verdict that does not hold.
     """
     missing = Verdict("the control was recorded", held=False, found="it was not: nothing is proven")
     return Story(
-        name="power-cuts",
+        name=f"power-cuts-{name}",
         title="The power is cut in every phase",
         why="What somebody was told is stored must be there when the power comes back, and the next start must go on.",
         rig=rig,
         began_wall_s=began_wall_s,
-        took_s=agent.took_s + (control.took_s if control else 0),
+        took_s=time.time() - began_wall_s,
         verdicts=[*of_agent(agent), of_control(control) if control else missing],
         figures=_figures(agent, control),
     )

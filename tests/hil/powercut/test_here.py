@@ -25,8 +25,15 @@ pytestmark = pytest.mark.skipif(bool(WHY), reason=f"no power cuts on this machin
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory, *, wants_long_ones: bool) -> dict[str, Path]:
-    work = tmp_path_factory.mktemp("cuts")
+def began_wall_s() -> float:
+    return time.time()
+
+
+@pytest.fixture(scope="module")
+def recording(
+    began_wall_s: float, tmp_path_factory: pytest.TempPathFactory, *, wants_long_ones: bool
+) -> dict[str, Path]:
+    work = tmp_path_factory.mktemp(f"cuts{int(began_wall_s)}")
     return asyncio.run(here.record(work, pace_s=LONG_PACE_S if wants_long_ones else 1.0))
 
 
@@ -41,9 +48,9 @@ def control(recording: dict[str, Path]) -> Outcome:
 
 
 def test_a_cut_in_any_phase_loses_nothing_that_was_acknowledged(
-    agent: Outcome, control: Outcome, tell: Callable[[Story], None]
+    agent: Outcome, control: Outcome, began_wall_s: float, tell: Callable[[Story], None]
 ) -> None:
-    story = verdicts.to_story("real disks of this machine, logged", time.time(), agent, control)
+    story = verdicts.to_story("here", "ext4 on logged disks of this machine", began_wall_s, agent, control)
     tell(story)
     assert story.is_well, "\n".join(v.title + ": " + v.found for v in story.verdicts if not v.held)
 

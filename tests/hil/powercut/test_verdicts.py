@@ -13,7 +13,7 @@ def outcome(*findings: list[Finding]) -> Outcome:
 
 
 def test_all_is_well_when_the_agent_loses_nothing_and_the_control_does() -> None:
-    story = verdicts.to_story("here", 0, outcome([], [], []), outcome([LOSS]))
+    story = verdicts.to_story("here", "this machine", 0, outcome([], [], []), outcome([LOSS]))
     assert story.is_well
     assert [v.title for v in story.verdicts] == [
         "a cut loses nothing acknowledged: phase 0",
@@ -25,7 +25,7 @@ def test_all_is_well_when_the_agent_loses_nothing_and_the_control_does() -> None
 
 
 def test_a_loss_fails_its_own_phase_and_says_what() -> None:
-    story = verdicts.to_story("here", 0, outcome([], [LOSS]), outcome([LOSS]))
+    story = verdicts.to_story("here", "this machine", 0, outcome([], [LOSS]), outcome([LOSS]))
     assert [v.held for v in story.verdicts] == [True, False, True]
     assert "acknowledged records are lost (log of b: 2 of the 9" in story.verdicts[1].found
 
@@ -33,6 +33,6 @@ def test_a_loss_fails_its_own_phase_and_says_what() -> None:
 def test_a_control_that_loses_nothing_is_a_broken_bench() -> None:
     corrupt = Finding(Fault.CORRUPT, "damaged")
     for control in (outcome([]), outcome([corrupt]), None):
-        story = verdicts.to_story("here", 0, outcome([]), control)
+        story = verdicts.to_story("here", "this machine", 0, outcome([]), control)
         assert not story.is_well
         assert "prove nothing" in story.verdicts[-1].found or "nothing is proven" in story.verdicts[-1].found
