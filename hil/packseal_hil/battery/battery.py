@@ -19,6 +19,7 @@ from packseal_hil.battery.loads import Load
 from packseal_hil.battery.management import Management, sensor_places
 from packseal_hil.battery.spec import BatterySpec
 from packseal_hil.battery.truth import Moment, Truth
+from packseal_hil.rig.protocols import RigError
 
 S_PER_DAY = 86_400.0
 COLDEST_S = 3 * 3600.0
@@ -34,9 +35,12 @@ class SimulatedBattery:
         self._load: Load = loads.load(spec.load)
         if spec.start_soc_pct is None:
             spec = msgspec.structs.replace(spec, start_soc_pct=self._load.start_soc_pct)
-        self.spec = spec
+        self.spec, self.seed = spec, seed
         self._chemistry: Chemistry = CHEMISTRIES[spec.chemistry]
         self._trajectory = ageing.load(spec.trajectory or self._chemistry.trajectory)
+        if self._trajectory.chemistry != spec.chemistry:
+            ours = f"the ageing trajectory {self._trajectory.name} is of {self._trajectory.chemistry}"
+            raise RigError(f"{ours}, not of {spec.chemistry}: leave `trajectory` out, or change `chemistry`")
         self._new = self._trajectory.at(0)
         self.time_s = 0.0
         self.age = spec.age
@@ -185,6 +189,6 @@ def open_battery(spec: BatterySpec, seed: int) -> SimulatedBattery:
     """Return a battery at the beginning of its run. The same spec, seed and calls give the same values.
 
     Raises:
-        RigError: its load or ageing trajectory does not exist.
+        RigError: its load or ageing trajectory does not exist, or does not fit its chemistry.
     """
     return SimulatedBattery(spec, seed)

@@ -15,6 +15,7 @@ from packseal_hil.battery.spec import BatterySpec
 
 S_PER_H = 3600.0
 HOURS_PER_MONTH = 720.0
+PULSE_S = 10.0
 GRID = np.linspace(-0.1, 1.1, 961)
 """States of charge at which curves are tabulated; what lies beyond is as its end."""
 
@@ -56,7 +57,8 @@ class Cells:
         """Take over the curve, capacity and resistance of an age; the states of charge stay."""
         self.state = state
         self.capacity_ah: Floats = self._rated_ah * state.capacity * self._capacity_factor
-        self._curve: Floats = state.ocv_v(GRID)
+        # A published half-cell table is measured and dips here and there by less than 1 mV; a cell never does.
+        self._curve: Floats = np.maximum.accumulate(state.ocv_v(GRID))
         pulse = self._chemistry.pulse_ohm_ah / self._rated_ah * state.resistance
         self.pulse_ohm = float((pulse * self._resistance_factor).sum())
         """10 s resistance of all cells in series at half charge and 25 °C."""
@@ -94,6 +96,21 @@ class Cells:
     def ocv_v(self) -> Floats:
         """Return each cell's open-circuit voltage without hysteresis."""
         return np.interp(self.soc, GRID, self._curve)
+
+    def curve_v(self, soc: Floats) -> Floats:
+        """Return the open-circuit voltage at states of charge, of any shape."""
+        return np.interp(soc, GRID, self._curve)
+
+    def settled_ohm(self, soc: Floats) -> Floats:
+        """Return each cell's resistance at 25 °C after a long time; the last axis of `soc` is the cells."""
+        ohm: Floats = self._r0 * np.interp(soc, *chem.RESISTANCE_BY_SOC) + self._r1 + self._r2
+        return ohm
+
+    def pulse_ohm_at(self, soc: Floats) -> Floats:
+        """Return each cell's resistance at 25 °C after 10 s."""
+        fast, slow, _ = self._decay(PULSE_S)
+        ohm: Floats = self._r0 * np.interp(soc, *chem.RESISTANCE_BY_SOC)
+        return ohm + (1 - fast) * self._r1 + (1 - slow) * self._r2
 
     def _settle(self, current_a: float) -> Floats:
         """Return the terminal voltages, and keep what the next step and its limits need of them."""
@@ -135,5 +152,5 @@ def _spread(rng: np.random.Generator, n: int, deviation: float) -> Floats:
 
 def _pulse_share() -> float:
     """Return what a 10 s pulse sees of R0, R1 and R2 as given, per 10 s resistance."""
-    seen = (1 - exp(-10 / chem.FAST_S)) * chem.FAST_SHARE + (1 - exp(-10 / chem.SLOW_S)) * chem.SLOW_SHARE
+    seen = (1 - exp(-PULSE_S / chem.FAST_S)) * chem.FAST_SHARE + (1 - exp(-PULSE_S / chem.SLOW_S)) * chem.SLOW_SHARE
     return chem.OHMIC_SHARE + seen

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from packseal_hil.battery.cells import Cells, lowest
+from packseal_hil.battery.cells import Cells, highest, lowest
 from packseal_hil.battery.chemistry import Chemistry
 from packseal_hil.battery.spec import BatterySpec
 
@@ -31,7 +31,10 @@ class Stop(Enum):
 
 
 class Control:
-    """Decides on the current that flows. `stop` holds until current has flowed the other way."""
+    """Decides on the current that flows. `stop` holds until current has flowed the other way.
+
+    Without protection it says which limit the cells are beyond, and stops nothing.
+    """
 
     def __init__(self, spec: BatterySpec, chemistry: Chemistry) -> None:
         self._bms, self._chemistry, self._capacity_ah = spec.bms, chemistry, spec.capacity_ah
@@ -39,8 +42,11 @@ class Control:
 
     def allow(self, wanted_a: float, cells: Cells) -> float:
         """Return the current that flows when a load wants so much; notes the end of a charge or discharge."""
-        if not self._bms.protects or not wanted_a:
+        if not self._bms.protects:
+            self.stop = self._reached(cells)
             return wanted_a
+        if not wanted_a:
+            return 0.0
         if self.stop is (Stop.FULL if wanted_a > 0 else Stop.EMPTY):
             return 0.0
         self.stop = Stop.NONE
@@ -54,6 +60,11 @@ class Control:
         rated = self._capacity_ah
         least_a = max(least_a, -self._chemistry.discharge_c * rated)
         return min(max(wanted_a, least_a), most_a, self._chemistry.charge_c * rated)
+
+    def _reached(self, cells: Cells) -> Stop:
+        if highest(cells.volts) >= self._chemistry.charge_limit_v:
+            return Stop.FULL
+        return Stop.EMPTY if lowest(cells.volts) <= self._chemistry.discharge_limit_v else Stop.NONE
 
     def balance(self, cells: Cells) -> None:
         """Switch the bleeding resistors."""

@@ -1,7 +1,8 @@
 """Loads from the files of load_profiles: csv.gz with Time_s, SOC (0 to 1) and, in some, Temperature_C.
 
-The slope of the state of charge is the current: dSOC/dt of the rated capacity. It is what the world asks for; an aged
-battery is asked for the same ampere hours and so swings further.
+The slope of the state of charge is the current, of the rated capacity. It is what the world asks for; an aged battery
+is asked for the same ampere hours and so swings further. What the file calls empty is 5 % here: its state of charge is
+that of the usable range, and a BMS keeps a reserve.
 """
 
 import csv
@@ -17,6 +18,7 @@ from packseal_hil.rig.protocols import RigError
 CHECKOUT = Path(__file__).resolve().parents[3]
 VARIABLE = "PACKSEAL_DATA"
 SUFFIX = ".csv.gz"
+RESERVE = 0.05
 S_PER_H = 3600.0
 
 
@@ -25,14 +27,14 @@ class Measured:
 
     def __init__(self, moments: list[float], soc: list[float], ambient: list[float] | None) -> None:
         self._moments, self._soc, self._ambient = moments, soc, ambient
-        self.start_soc_pct = 100 * soc[0]
+        self.start_soc_pct = 100 * (RESERVE + (1 - RESERVE) * soc[0])
         self.period_s = moments[-1] - moments[0]
 
     def rate_c(self, at_s: float) -> float:
         """Return the C rate: constant between two rows."""
         i = self._row(at_s)
         hours = (self._moments[i + 1] - self._moments[i]) / S_PER_H
-        return (self._soc[i + 1] - self._soc[i]) / hours
+        return (1 - RESERVE) * (self._soc[i + 1] - self._soc[i]) / hours
 
     def ambient_c(self, at_s: float) -> float | None:
         """Return the ambient temperature of the file, None where it has none."""

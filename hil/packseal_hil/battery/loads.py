@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from math import pi, sin
 
 from packseal_hil.battery.load_files import Measured, file_names, read_file
-from packseal_hil.rig.protocols import RigError
 
 DAY_S = 86_400.0
 H = 3600.0
@@ -141,6 +140,3 @@ def load(name: str) -> Load:
         RigError: there is none, or the file it names is absent or damaged.
     """
     return BUILT_IN[name]() if name in BUILT_IN else read_file(name, sorted(BUILT_IN))
-
-
-__all__ = ["BUILT_IN", "Course", "Load", "RigError", "load", "names"]

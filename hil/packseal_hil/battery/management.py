@@ -10,12 +10,13 @@ import numpy as np
 
 from packseal.core.quantities import Channel, Quantity
 from packseal_hil.battery import sensing
-from packseal_hil.battery.cells import S_PER_H, Cells
+from packseal_hil.battery.cells import S_PER_H, Cells, highest, lowest
 from packseal_hil.battery.sensing import Silence
 from packseal_hil.battery.spec import BatterySpec
 
 S_PER_DAY = 86_400.0
 W_PER_KW = 1000.0
+HALF = np.array([0.5])
 
 
 class Management:
@@ -25,6 +26,12 @@ class Management:
         self._spec, self._bms, self._cells, self._rng = spec, spec.bms, cells, rng
         self._sensors = spec.sensors
         self._places = sensor_places(spec)
+        self._cell_channels = _channels(
+            Quantity.CELL_VOLTAGE_V, Quantity.CELL_VOLTAGE_MIN_V, Quantity.CELL_VOLTAGE_MAX_V, spec.cells
+        )
+        self._sensor_channels = _channels(
+            Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MIN_C, Quantity.TEMPERATURE_MAX_C, len(self._places)
+        )
         self._silences = {
             kind: Silence(getattr(spec.sensors, kind), rng)
             for kind in ("current", "pack_voltage", "cell_voltage", "temperature")
@@ -101,18 +108,18 @@ class Management:
         if not silent & {"current", "pack_voltage"}:
             said[Channel(Quantity.PACK_POWER_W)] = self._voltage_v * self._current_a
         if "cell_voltage" not in silent:
-            cells = sensing.read(self._sensors.cell_voltage, self._cells.volts, self._rng).tolist()
-            said |= _many(Quantity.CELL_VOLTAGE_V, Quantity.CELL_VOLTAGE_MIN_V, Quantity.CELL_VOLTAGE_MAX_V, cells)
+            cells = sensing.read(self._sensors.cell_voltage, self._cells.volts, self._rng)
+            said |= zip(self._cell_channels, [lowest(cells), highest(cells), *cells.tolist()], strict=True)
         if "temperature" not in silent:
             true_c = self._cells.temperature_c[self._places]
-            sensors = sensing.read(self._sensors.temperature, true_c, self._rng).tolist()
-            said |= _many(Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MIN_C, Quantity.TEMPERATURE_MAX_C, sensors)
+            sensed = sensing.read(self._sensors.temperature, true_c, self._rng)
+            said |= zip(self._sensor_channels, [lowest(sensed), highest(sensed), *sensed.tolist()], strict=True)
         return said
 
     def _beliefs(self) -> dict[Quantity, float]:
         step, full_ah = self._bms.soc_step_pct, self.full_charge_ah
         soc_pct = round(self.soc_pct / step) * step if step else self.soc_pct
-        full_kwh = full_ah * float(self._cells.state.ocv_v(np.array([0.5]))[0]) * self._spec.cells / W_PER_KW
+        full_kwh = full_ah * float(self._cells.curve_v(HALF)[0]) * self._spec.cells / W_PER_KW
         return {
             Quantity.STATE_OF_CHARGE_PCT: soc_pct,
             Quantity.STATE_OF_HEALTH_PCT: self.claim_pct,
@@ -136,6 +143,6 @@ def sensor_places(spec: BatterySpec) -> np.ndarray[tuple[int], np.dtype[np.intp]
     return np.unique(np.linspace(0, spec.cells - 1, count).astype(np.intp))
 
 
-def _many(each: Quantity, least: Quantity, most: Quantity, values: list[float]) -> dict[Channel, float]:
-    said = {Channel(each, i): value for i, value in enumerate(values)}
-    return said | {Channel(least): min(values), Channel(most): max(values)}
+def _channels(each: Quantity, least: Quantity, most: Quantity, count: int) -> list[Channel]:
+    """Return the channels of extremes and all values, made once because a BMS says hundreds of them each second."""
+    return [Channel(least), Channel(most), *(Channel(each, i) for i in range(count))]

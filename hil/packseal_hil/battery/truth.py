@@ -73,6 +73,8 @@ class Truth:
     cold_s: float = 0.0
     hot_charging_s: float = 0.0
     cold_charging_s: float = 0.0
+    by_five_kelvin_s: dict[int, float] = field(default_factory=dict)
+    """Time by the hottest temperature, in steps of 5 °C: 4 is 20 to 25 °C."""
     deep: Event = field(default_factory=lambda: Event(10.0))
     over: Event = field(default_factory=lambda: Event(1.0))
 
@@ -86,6 +88,8 @@ class Truth:
         power = before.current_a * before.voltage_v, after.current_a * after.voltage_v
         self.charged_j += positive(*power) * seconds
         self.discharged_j += positive(-power[0], -power[1]) * seconds
+        fives = int(after.hottest_c // 5)
+        self.by_five_kelvin_s[fives] = self.by_five_kelvin_s.get(fives, 0.0) + seconds
         self._expose(before, after, seconds)
         low, high = self.declared.cell_voltage_min_v, self.declared.cell_voltage_max_v
         if low is not None and high is not None:
