@@ -3,6 +3,7 @@
 A story is written the moment it is told, so that a run that is killed keeps what it had.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import msgspec
 
 from packseal_hil import story as told
 from packseal_hil.rig.protocols import RigError
-from packseal_hil.story import Story
+from packseal_hil.story import Story, Trace
 
 LONGEST_NAME = 80  # of a story in its file's name; file systems allow 255 bytes
 
@@ -54,7 +55,7 @@ class Folder:
         self._kept += 1
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", story.name)[:LONGEST_NAME]
         with _said(self.path):
-            told.write(self.path / "stories" / f"{self._kept:03d}-{name}.json", story)
+            told.write(self.path / "stories" / f"{self._kept:03d}-{name}.json", _finite(story))
 
     def end(self, run: Run) -> None:
         """Write what the run was."""
@@ -81,6 +82,27 @@ class Folder:
 
     def _files(self) -> list[Path]:
         return sorted((self.path / "stories").glob("*.json"))
+
+
+def _finite(story: Story) -> Story:
+    """Leave out what JSON has no number for (RFC 8259, 6): a sensor that fell silent may be NaN."""
+    traces = [_finite_trace(trace) for trace in story.traces]
+    compared = [
+        msgspec.structs.replace(c, derived=_known(c.derived), uncertainty=_known(c.uncertainty))
+        for c in story.comparisons
+        if math.isfinite(c.truth)
+    ]
+    figures = {name: value for name, value in story.figures.items() if math.isfinite(value)}
+    return msgspec.structs.replace(story, traces=traces, comparisons=compared, figures=figures)
+
+
+def _finite_trace(trace: Trace) -> Trace:
+    kept = [(x, y) for x, y in zip(trace.at, trace.value, strict=False) if math.isfinite(x) and math.isfinite(y)]
+    return msgspec.structs.replace(trace, at=[x for x, _ in kept], value=[y for _, y in kept])
+
+
+def _known(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 @contextmanager

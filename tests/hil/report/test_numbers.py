@@ -14,7 +14,7 @@ from packseal_hil.report.lanes import bars
 from packseal_hil.report.series import Line, thin
 from packseal_hil.report.words import axis_number, figures, number, seconds
 from packseal_hil.rig.protocols import RigError
-from packseal_hil.story import Band
+from packseal_hil.story import Band, Comparison, Trace
 
 LIMIT_S = 120
 
@@ -121,6 +121,21 @@ def test_a_run_that_was_killed_still_has_its_stories(tmp_path: Path) -> None:
     folder.keep(sample.bus_off())
     assert [story.name for story in Folder(tmp_path).stories()] == ["bus-off"]
     assert Folder(tmp_path).run() == Run()
+
+
+def test_a_number_that_json_does_not_know_is_left_out(tmp_path: Path) -> None:
+    nan = float("nan")
+    story = sample.compressed_day()
+    story.traces = [Trace("Pack current", "A", [0, 1, 2], [1, nan, 3])]
+    story.comparisons = [Comparison("a", "1", nan, 1), Comparison("b", "1", 1, nan, float("inf"))]
+    story.figures = {"boot_s": nan, "frames_per_s": 3}
+    folder = Folder(tmp_path)
+    folder.begin()
+    folder.keep(story)
+    (kept,) = folder.stories()
+    assert (kept.traces[0].at, kept.traces[0].value) == ([0, 2], [1, 3])
+    assert kept.comparisons == [Comparison("b", "1", 1, None)]
+    assert kept.figures == {"frames_per_s": 3}
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
