@@ -51,7 +51,19 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
     folder.mkdir(exist_ok=True)
     (folder / "conftest.py").write_bytes(CONFTEST.read_bytes())
     (folder / "test_scenarios.py").write_text(SCENARIOS)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        "--rootdir",
+        str(folder),
+        *arguments,
+    ]
     done = subprocess.run(
         [*command, "test_scenarios.py"],
         cwd=folder,
