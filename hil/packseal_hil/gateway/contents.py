@@ -27,7 +27,7 @@ PACKAGES = (
     "tpm2-tools",
 )
 # The project's own tests of its CAN links run in the guest.
-TEST_WHEELS = ("pytest", "pytest-timeout", "hypothesis", "can-isotp")
+TEST_WHEELS = ("pytest", "pytest-timeout", "hypothesis", "can-isotp", "udsoncan")
 
 # Loaded before the root file system is there. crc32c is asked of the kernel's crypto by ext4, by name.
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "9pnet_virtio", "9p", "virtio_console")

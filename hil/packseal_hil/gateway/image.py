@@ -33,6 +33,7 @@ BUILDERS = {
     "chroot": "coreutils",
     "tar": "tar",
 }
+A_DAY_S = 86_400
 MEBIBYTE = 1 << 20
 SPARE_BYTES = 300 * MEBIBYTE  # for what the guest writes
 
@@ -76,9 +77,11 @@ def ensure(cache: Path, arch: Arch = Arch.AMD64) -> Image:
             need_root("Building the image of the virtual gateway")
             need(BUILDERS, "Building the image of the virtual gateway")
             if not is_cached(cache, arch):
+                forget_old(cache)
                 _build_debian(directory, arch, say)
             _build_project(directory, arch, say)
         project = _project(directory)
+        os.utime(directory)
     took_s = time.monotonic() - began_s if is_new else 0
     return Image(arch, directory / "kernel", directory / "initrd", directory / "root.ext4", project, took_s)
 
@@ -106,6 +109,13 @@ def _alone(cache: Path) -> Iterator[None]:
             yield
     except PermissionError as error:
         raise RigError(f"the images of the virtual gateway cannot be kept in {cache}: {error.strerror}") from error
+
+
+def forget_old(cache: Path) -> None:
+    """Remove images that nobody has asked for in a day: each takes more than a gigabyte."""
+    for other in cache.glob("*/root.ext4"):
+        if time.time() - other.parent.stat().st_mtime > A_DAY_S:
+            shutil.rmtree(other.parent)
 
 
 def _debian(cache: Path, arch: Arch) -> Path:

@@ -29,11 +29,18 @@ class Qmp:
         """Connect and agree on the capabilities; raises RigError or OSError."""
         reader, writer = await asyncio.open_unix_connection(path, limit=LINE_BYTES)
         qmp = cls(reader, writer)
-        greeting = await qmp._next()
+        try:
+            await qmp._agree()
+        except RigError:
+            await qmp.close()
+            raise
+        return qmp
+
+    async def _agree(self) -> None:
+        greeting = await self._next()
         if "QMP" not in greeting:
             raise RigError(f"QEMU's control line greets with {greeting}")
-        await qmp.execute("qmp_capabilities")
-        return qmp
+        await self.execute("qmp_capabilities")
 
     async def execute(self, command: str, **arguments: object) -> object:
         """Have QEMU carry out a command and return its answer; raises RigError."""
@@ -51,8 +58,10 @@ class Qmp:
     async def _next(self) -> dict[str, Any]:
         try:
             line = await asyncio.wait_for(self._reader.readline(), ANSWER_S)
-        except (TimeoutError, OSError) as error:
-            raise RigError(f"QEMU does not answer on its control line: {str(error) or 'no word'}") from error
+        except TimeoutError as error:
+            raise RigError(f"QEMU does not answer on its control line within {ANSWER_S:.0f} s") from error
+        except OSError as error:
+            raise RigError("QEMU has ended: its control line is broken") from error
         if not line:
             raise RigError("QEMU has ended: its control line is closed")
         said: dict[str, Any] = json.loads(line)

@@ -123,8 +123,8 @@ class VirtualClock:
     async def set(self, wall_s: float) -> None:
         """Set it; the kernel then counts it as unsynchronised (timekeeping.c: setting it clears the discipline).
 
-        A time before the machine's uptime, such as 1970 itself, becomes the uptime: the kernel refuses it (likewise), and
-        it is what a gateway without a clock chip shows.
+        A time before the machine's uptime, such as 1970 itself, becomes the uptime: the kernel refuses anything before
+        it (likewise), and it is what a gateway without a clock chip shows.
         """
         earliest_s = await self._up_s() + 1
         await self._machine.check(f"date -u -s @{max(wall_s, earliest_s):.3f}")
