@@ -29,10 +29,11 @@ class Chains:
         hashes = [record_hash(record.raw) for record in records]
         _check_filing(records, hashes)
         known = self._known.setdefault(log_id, [])
-        same = _common(known, hashes)
-        # The hash of a record covers those before it: what is the same up to here was verified before.
-        head = Head(same, hashes[same - 1]) if same else Head()
-        end = verify_log([record.raw for record in records[same:]], self._key_of, head)
+        # The hash of a record covers those before it: what is the same up to here was verified before. The last of that
+        # is verified again, so that what follows must be of the same gateway and battery.
+        start = max(0, _common(known, hashes) - 1)
+        head = Head(start, hashes[start - 1]) if start else Head()
+        end = verify_log([record.raw for record in records[start:]], self._key_of, head)
         if end.next_sequence != len(records):
             raise VerifyError(f"{len(records)} records are stored, the chain has {end.next_sequence}")
         if len(hashes) > len(known):

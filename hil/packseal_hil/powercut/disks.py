@@ -30,14 +30,14 @@ def make(directory: Path, name: str, sink: LocalSink, uplink: str, speed: float)
     shutil.rmtree(contents)
 
 
-def describe(directory: Path, name: str, acks: list[Ack], phases: list[Phase]) -> None:
-    """Write the trail of the disk in `directory`."""
+def describe(directory: Path, name: str, issuer: str, acks: list[Ack], phases: list[Phase]) -> None:
+    """Write the trail of the disk in `directory`, on which the gateway `issuer` recorded."""
     described = Trail(
         name=name,
         base=logged_disk.BASE,
         log=logged_disk.LOG,
         key=gateway.KEY,
-        issuer=issuer_of(name),
+        issuer=issuer,
         directory=f"/{gateway.DIRECTORY}",
         journal=gateway.JOURNAL,
         acks=sorted(acks, key=lambda ack: ack.position),

@@ -19,6 +19,8 @@ STOPPING = "stopping"
 STARTING = "start after a stop"
 KILLED = "start after a kill"
 PHASES = (FIRST_START, RECORDING, SENDING, STOPPING, STARTING, KILLED)
+MOUNTING = "mounting after a cut"
+CUT = "start after a cut"
 CONTROL_PHASES = PHASES[:3]
 """What the negative control goes through: enough to lose records, and half the work."""
 
@@ -63,6 +65,14 @@ class Drive:
                 await asyncio.gather(*(station.kill() for station in self._stations))
                 await self._start()
                 await asyncio.sleep(self._pace_s)
+
+    async def run_after_a_cut(self) -> None:
+        """Start the agents on disks that a cut has left, just mounted, and leave them recording; raises RigError."""
+        for issuer, log_bytes in ((station.issuer, station.log_bytes) for station in self._stations):
+            self.phases[issuer].append(Phase(MOUNTING, 0, log_bytes))
+        async with self._watching(), self._phase(CUT):
+            await self._start()
+            await asyncio.sleep(self._pace_s)
 
     async def _dismiss_controls(self) -> None:
         controls = [station for station in self._stations if station.control]

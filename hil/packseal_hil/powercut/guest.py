@@ -110,7 +110,8 @@ class GuestRecording:
         drive = Drive(stations, self._sink, pace_s, PATIENCE_S)
         await drive.run()
         for name, station in zip(self._names, stations, strict=True):
-            disks.describe(self._work / name, name, drive.watch.acks[station.issuer], drive.phases[station.issuer])
+            issuer = station.issuer
+            disks.describe(self._work / name, name, issuer, drive.watch.acks[issuer], drive.phases[issuer])
         return {name: self._work / name for name in self._names}
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from packseal.runtime.asking import ask
 from packseal_hil.powercut import disks, gateway, logged_disk, unsafe
 from packseal_hil.powercut.disks import SAFE, UNSAFE
 from packseal_hil.powercut.drive import Drive
+from packseal_hil.powercut.leaving import leave
 from packseal_hil.powercut.logged_disk import LoggedDisk
 from packseal_hil.powercut.sink import LocalSink
 from packseal_hil.rig.protocols import RigError
@@ -81,8 +82,16 @@ class LocalStation:
         return self._agent
 
 
-async def record(work: Path, names: Sequence[str] = (SAFE, UNSAFE), pace_s: float = 1.0) -> dict[str, Path]:
-    """Record every phase of an agent, and of the control beside it; return the trails' directories by name.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where the trails are, by name, and the sink that the agents knew; it is closed."""
+
+    directories: dict[str, Path]
+    sink: LocalSink
+
+
+async def record(work: Path, names: Sequence[str] = (SAFE, UNSAFE), pace_s: float = 1.0) -> Recorded:
+    """Record every phase of an agent, and of the control beside it.
 
     Args:
         work: an empty directory.
@@ -102,8 +111,42 @@ async def record(work: Path, names: Sequence[str] = (SAFE, UNSAFE), pace_s: floa
         drive = Drive(stations, sink, pace_s, PATIENCE_S)
         await drive.run()
         for name, station in zip(names, stations, strict=True):
-            disks.describe(work / name, name, drive.watch.acks[station.issuer], drive.phases[station.issuer])
-    return {name: work / name for name in names}
+            issuer = station.issuer
+            disks.describe(work / name, name, issuer, drive.watch.acks[issuer], drive.phases[issuer])
+    return Recorded({name: work / name for name in names}, sink)
+
+
+async def record_again(work: Path, recorded: Recorded, seed: int, pace_s: float = 1.0) -> Path:
+    """Cut the agent's recording once and record the next start on what is left; return the new trail's directory.
+
+    Everything that is in the journal after the first cut counts as promised: it is on the disk. The sink is one that
+    has received nothing, so that it asks for all of it.
+
+    Args:
+        work: a new directory.
+        recorded: what `record` returned.
+        seed: decides where and how the first recording is cut.
+        pace_s: how long the agent records.
+
+    Raises:
+        RigError: something does not start.
+    """
+    first = recorded.directories[SAFE]
+    promised = await asyncio.to_thread(leave, first, work, seed)
+    issuer = disks.issuer_of(SAFE)
+    sink = LocalSink(work / "sink", twin=recorded.sink)
+    sink.enrol((first / "gateway.pub").read_bytes(), issuer)
+    async with AsyncExitStack() as stack:
+        stack.callback(sink.close)
+        await asyncio.to_thread(sink.start)
+        disk = stack.enter_context(LoggedDisk(work))
+        station = LocalStation(issuer, disk, control=False, output=work / "agent.output")
+        stack.callback(station.close)
+        drive = Drive([station], sink, pace_s, PATIENCE_S)
+        drive.watch.promise(issuer, promised)
+        await drive.run_after_a_cut()
+        disks.describe(work, "safe, cut again", issuer, drive.watch.acks[issuer], drive.phases[issuer])
+    return work
 
 
 def _station(directory: Path, name: str, sink: LocalSink, stack: AsyncExitStack) -> LocalStation:

@@ -27,15 +27,21 @@ def choose(
 ) -> list[Point]:
     """Return at least `count` cuts in rising order, as many in every phase as in the others.
 
-    Every phase in which anything was written is cut at its end too, where the most must survive. A phase with fewer
-    entries than cuts is cut at some of them more than once, with other luck.
+    They come just after a write, where something may be lost, and one at the end of each phase, where the most must
+    survive. A phase with fewer writes than cuts is cut after some of them more than once, with other luck; one in which
+    nothing was written is left out.
     """
-    written = [phase for phase in phases if log.positions(phase.start, phase.end)]
+    written = [(phase, ends) for phase in phases if (ends := _ends_of_writes(log, phase))]
     turns = cycle(tears)
     points = []
-    for phase in written:
-        positions = log.positions(phase.start, phase.end)
+    for phase, ends in written:
         share = -(-count // len(written))
-        chosen = [positions[-1], *rng.choices(positions, k=share - 1)]
+        chosen = [log.positions(phase.start, phase.end)[-1], *rng.choices(ends, k=share - 1)]
         points += [Point(position, phase.name, next(turns), rng.choice(KEEPS)) for position in chosen]
     return sorted(points, key=lambda point: point.position)
+
+
+def _ends_of_writes(log: WriteLog, phase: Phase) -> list[int]:
+    ends = [entry.end for entry in log.entries(phase.start, phase.end) if entry.writes]
+    # A control that never syncs may write nothing for a whole phase, and yet lose what was promised in it.
+    return ends or list(log.positions(phase.start, phase.end))

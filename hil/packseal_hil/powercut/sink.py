@@ -29,12 +29,13 @@ class LocalSink:
     Args:
         directory: for its key, database and logs; made when it is absent.
         broker: whether agents reach it through mosquitto, on loopback, or by HTTP.
+        twin: another sink, closed by now: this one has its key and port, and has received nothing.
 
     Raises:
-        RigError: no broker here, or no directory can be made.
+        RigError: no broker here.
     """
 
-    def __init__(self, directory: Path, *, broker: bool = False) -> None:
+    def __init__(self, directory: Path, *, broker: bool = False, twin: "LocalSink | None" = None) -> None:
         self._program = shutil.which("mosquitto", path=BROKER_PATH)
         if broker and self._program is None:
             raise RigError("mosquitto cannot be found: install it")
@@ -42,10 +43,13 @@ class LocalSink:
         self._places = Places(directory)
         self._broker: Child | None = None
         self._sink: Child | None = None
-        self.port = places.free_port()
+        self.port: int = twin.port if twin else places.free_port()
         self.broker_port = places.free_port() if broker else None
-        if not self._places["sink.key"].exists():
+        if twin is None:
             key_file.create(self._places["sink.key"])
+        else:
+            for name in ("sink.key", "sink.pub"):
+                shutil.copy(twin._places[name], self._places[name])  # noqa: SLF001 - of its own class
         places.write_sink(self._places, self.port, self.broker_port)
         Database(self._places.sink_database, write=True).close()
 

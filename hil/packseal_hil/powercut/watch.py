@@ -1,7 +1,7 @@
 """Watch: notes, while agents run, which records somebody was told are stored, and how long each disk's log was then."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from packseal_hil.powercut.gateway import Station
 from packseal_hil.powercut.sink import LocalSink
@@ -28,6 +28,11 @@ class Watch:
     def restarted(self) -> None:
         """Take note that agents begin to count anew: what was promised until now is there at least."""
         self._bases = dict(self._numbers)
+
+    def promise(self, issuer: str, numbers: Mapping[bytes, int]) -> None:
+        """Take so many records of each log as promised from the beginning."""
+        self._numbers |= numbers
+        self.acks[issuer] += [Ack(0, log_id, count - 1) for log_id, count in numbers.items() if count]
 
     def received(self, issuer: str) -> int:
         """Return how many records of this gateway the sink holds."""

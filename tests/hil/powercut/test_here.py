@@ -11,7 +11,7 @@ from packseal_hil.powercut import here, logged_disk, recover, verdicts
 from packseal_hil.powercut.campaign import Campaign, Outcome
 from packseal_hil.powercut.cut import Tear
 from packseal_hil.powercut.disks import SAFE, UNSAFE
-from packseal_hil.powercut.drive import CONTROL_PHASES, PHASES
+from packseal_hil.powercut.drive import CONTROL_PHASES, CUT, MOUNTING, PHASES
 from packseal_hil.powercut.judge import Fault
 from packseal_hil.powercut.trail import Ack
 from packseal_hil.story import Story
@@ -30,21 +30,19 @@ def began_wall_s() -> float:
 
 
 @pytest.fixture(scope="module")
-def recording(
-    began_wall_s: float, tmp_path_factory: pytest.TempPathFactory, *, wants_long_ones: bool
-) -> dict[str, Path]:
+def recording(began_wall_s: float, tmp_path_factory: pytest.TempPathFactory, *, wants_long_ones: bool) -> here.Recorded:
     work = tmp_path_factory.mktemp(f"cuts{int(began_wall_s)}")
     return asyncio.run(here.record(work, pace_s=LONG_PACE_S if wants_long_ones else 1.0))
 
 
 @pytest.fixture(scope="module")
-def agent(recording: dict[str, Path], *, wants_long_ones: bool) -> Outcome:
-    return Campaign(recording[SAFE]).run(LONG_CUTS if wants_long_ones else CUTS, SEED)
+def agent(recording: here.Recorded, *, wants_long_ones: bool) -> Outcome:
+    return Campaign(recording.directories[SAFE]).run(LONG_CUTS if wants_long_ones else CUTS, SEED)
 
 
 @pytest.fixture(scope="module")
-def control(recording: dict[str, Path]) -> Outcome:
-    return Campaign(recording[UNSAFE]).run(CONTROL_CUTS, SEED)
+def control(recording: here.Recorded) -> Outcome:
+    return Campaign(recording.directories[UNSAFE]).run(CONTROL_CUTS, SEED)
 
 
 def test_a_cut_in_any_phase_loses_nothing_that_was_acknowledged(
@@ -71,20 +69,31 @@ def test_the_control_is_caught_in_every_phase_that_it_goes_through(control: Outc
     assert control.worst_loss > 20
 
 
-def test_sectors_may_be_torn_too(recording: dict[str, Path], *, wants_long_ones: bool) -> None:
-    outcome = Campaign(recording[SAFE]).run(LONG_CUTS if wants_long_ones else 18, SEED, [Tear.SECTORS])
+def test_sectors_may_be_torn_too(recording: here.Recorded, *, wants_long_ones: bool) -> None:
+    outcome = Campaign(recording.directories[SAFE]).run(LONG_CUTS if wants_long_ones else 18, SEED, [Tear.SECTORS])
     assert [cut for cut in outcome.cuts if cut.findings] == []
 
 
-def test_a_mount_by_the_kernel_finds_the_same(recording: dict[str, Path], *, wants_long_ones: bool) -> None:
-    campaign = Campaign(recording[SAFE], recovery=logged_disk.recover_by_mount)
+def test_a_mount_by_the_kernel_finds_the_same(recording: here.Recorded, *, wants_long_ones: bool) -> None:
+    campaign = Campaign(recording.directories[SAFE], recovery=logged_disk.recover_by_mount)
     outcome = campaign.run(60 if wants_long_ones else 12, SEED)
     assert [cut for cut in outcome.cuts if cut.findings] == []
 
 
-def test_a_recording_that_claims_too_much_is_found_out(recording: dict[str, Path]) -> None:
+def test_a_cut_while_the_next_start_mends_an_earlier_one_loses_nothing(
+    recording: here.Recorded, tmp_path: Path, *, wants_long_ones: bool
+) -> None:
+    for seed in range(6 if wants_long_ones else 1):
+        again = asyncio.run(here.record_again(tmp_path / f"again{seed}", recording, seed))
+        outcome = Campaign(again).run(120 if wants_long_ones else 20, seed)
+        assert {cut.phase for cut in outcome.cuts} == {MOUNTING, CUT}
+        assert min(cut.promised for cut in outcome.cuts) > 50
+        assert [cut for cut in outcome.cuts if cut.findings] == []
+
+
+def test_a_recording_that_claims_too_much_is_found_out(recording: here.Recorded) -> None:
     """The last acknowledgements, dated back to the beginning, are lost by a cut in the first phase."""
-    campaign = Campaign(recording[SAFE])
+    campaign = Campaign(recording.directories[SAFE])
     trail = campaign.trail
     early = trail.phases[0].start
     trail.acks = [Ack(early, ack.log_id, ack.sequence, ack.hash) for ack in trail.acks]

@@ -73,6 +73,12 @@ def test_another_record_in_the_place_of_the_acknowledged_one_is_caught(tmp_path:
     assert faults(judge(forged.path, {}, made.chains())) == {Fault.CHAIN}
 
 
+def test_a_next_start_in_the_name_of_another_gateway_is_caught(made: MadeJournal) -> None:
+    chains = made.chains()
+    assert judge(made.path, made.all_of_it(), chains) == []
+    assert faults(reopen(made.path, made.key, "urn:packseal:gateway:other", chains)) == {Fault.RESTART}
+
+
 def test_a_state_of_another_window_is_caught(made: MadeJournal) -> None:
     old = made.states[-3]
     made.sql("UPDATE log SET state = ?, state_hash = ?", old, hashlib.sha256(old).digest())
