@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
-DIGITS = 5  # of a value whose uncertainty nobody told
+DIGITS = 4  # of a value whose uncertainty nobody told
 UNCERTAINTY_DIGITS = 2  # GUM (JCGM 100:2008) 7.2.6: at most two digits of an uncertainty
 MINUTE_S, HOUR_S = 60, 3600
 THOUSAND, MILLION = 1e3, 1e6
@@ -15,7 +15,7 @@ UNITS = {
     "per_s": "per s", "s": "s", "ms": "ms", "us": "µs", "min": "min", "h": "h", "pct": "%", "v": "V", "mv": "mV",
     "a": "A", "ma": "mA", "w": "W", "ah": "Ah", "wh": "Wh", "kwh": "kWh", "ohm": "Ω", "mohm": "mΩ", "c": "°C",
     "hz": "Hz",
-    "bytes": "bytes", "kb": "kB", "mb": "MB", "mib": "MiB", "gb": "GB", "frames": "frames", "records": "records",
+    "bytes": "bytes", "kb": "kB", "mb": "MB", "mib": "MiB", "gb": "GB",
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def _parted(name: str, value: float) -> Iterator[str]:
 
 
 def number(value: float, uncertainty: float | None = None, *, sign: bool = False) -> str:
-    """Write it with as many digits as its uncertainty allows, else with five."""
+    """Write it with as many digits as its uncertainty allows, else with four."""
     if not math.isfinite(value):
         return str(value)
     is_known = uncertainty is not None and math.isfinite(uncertainty) and uncertainty > 0

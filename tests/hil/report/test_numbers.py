@@ -40,11 +40,11 @@ def test_a_number_has_as_many_digits_as_its_uncertainty_allows(
 
 
 def test_a_figure_is_taken_apart() -> None:
-    told = figures({"boot_s": 11.84, "frames_per_s": 188, "cuts_survived": 40})
+    told = figures({"boot_s": 11.84, "frames_per_s": 188, "cuts_losing_records": 40})
     assert [tuple(figure) for figure in told] == [
         ("boot", "11.84", "s"),
         ("frames", "188", "per s"),
-        ("cuts survived", "40", ""),
+        ("cuts losing records", "40", ""),
     ]
 
 
