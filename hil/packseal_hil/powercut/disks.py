@@ -7,8 +7,11 @@ from packseal_hil.powercut import gateway, logged_disk, trail
 from packseal_hil.powercut.sink import LocalSink
 from packseal_hil.powercut.trail import Ack, Phase, Trail
 
-SAFE, UNSAFE = "safe", "unsafe"
-"""The agent as it is, and the negative control, whose journal never syncs (unsafe.py)."""
+SAFE, UNSAFE, NORMAL = "safe", "unsafe", "normal"
+"""The agent as it is, and two negative controls: a journal that never syncs, and one that does now and then."""
+
+LEVELS = {UNSAFE: "OFF", NORMAL: "NORMAL"}
+"""What unsafe.py is given for each control."""
 
 BYTES = 64 << 20
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packseal_hil.powercut import disks, gateway, logged_disk, sparse, unsafe
-from packseal_hil.powercut.disks import SAFE, UNSAFE
+from packseal_hil.powercut.disks import LEVELS, SAFE, UNSAFE
 from packseal_hil.powercut.drive import Drive
 from packseal_hil.powercut.sink import LocalSink
 from packseal_hil.rig.protocols import Device, RigError
@@ -72,7 +72,7 @@ class GuestRecording:
     Args:
         work: an empty directory; the trails' directories are made in it, by name.
         host: how the guest reaches this machine's loopback.
-        names: SAFE for the agent as it is, UNSAFE for the one that never syncs.
+        names: SAFE for the agent as it is, UNSAFE and NORMAL for the controls.
         speed: windows per second of each agent.
     """
 
@@ -119,6 +119,7 @@ class GuestRecording:
         self._sink.close()
 
     def _station(self, device: Device, python: str, name: str) -> GuestStation:
-        command = f"{python} {LAUNCHER}" if name == UNSAFE else f"{python} -m packseal"
+        level = LEVELS.get(name, "")
+        command = f"{python} {LAUNCHER} {level}" if level else f"{python} -m packseal"
         log = self._work / name / logged_disk.LOG
-        return GuestStation(disks.issuer_of(name), name == UNSAFE, device, command, f"/mnt/{name}", log)
+        return GuestStation(disks.issuer_of(name), bool(level), device, command, f"/mnt/{name}", log)

@@ -11,7 +11,7 @@ from packseal.core.errors import InputError
 from packseal.demo.child import Child
 from packseal.runtime.asking import ask
 from packseal_hil.powercut import disks, gateway, logged_disk, unsafe
-from packseal_hil.powercut.disks import SAFE, UNSAFE
+from packseal_hil.powercut.disks import LEVELS, SAFE, UNSAFE
 from packseal_hil.powercut.drive import Drive
 from packseal_hil.powercut.leaving import leave
 from packseal_hil.powercut.logged_disk import LoggedDisk
@@ -27,13 +27,18 @@ CONTROL = [sys.executable, str(Path(unsafe.__file__))]
 
 @dataclass(slots=True)
 class LocalStation:
-    """An agent of this machine."""
+    """An agent of this machine; with a `level` a control that syncs only so far."""
 
     issuer: str
     disk: LoggedDisk
-    control: bool
     output: Path
+    level: str = ""
     _agent: Child | None = None
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a control."""
+        return bool(self.level)
 
     @property
     def log_bytes(self) -> int:
@@ -45,7 +50,9 @@ class LocalStation:
         config = self.disk.mount / gateway.DIRECTORY / "packseal.toml"
         try:
             self._agent = Child(
-                "agent", [*(CONTROL if self.control else AGENT), "run", "--config", str(config)], self.output
+                "agent",
+                [*(CONTROL if self.level else AGENT), *self.level.split(), "run", "--config", str(config)],
+                self.output,
             )
         except InputError as error:
             raise RigError(str(error)) from error
@@ -95,7 +102,7 @@ async def record(work: Path, names: Sequence[str] = (SAFE, UNSAFE), pace_s: floa
 
     Args:
         work: an empty directory.
-        names: SAFE for the agent as it is, UNSAFE for the one that never syncs.
+        names: SAFE for the agent as it is, UNSAFE and NORMAL for the controls.
         pace_s: how long phases without an end of their own last.
 
     Raises:
@@ -140,7 +147,7 @@ async def record_again(work: Path, recorded: Recorded, seed: int, pace_s: float 
         stack.callback(sink.close)
         await asyncio.to_thread(sink.start)
         disk = stack.enter_context(LoggedDisk(work))
-        station = LocalStation(issuer, disk, control=False, output=work / "agent.output")
+        station = LocalStation(issuer, disk, work / "agent.output")
         stack.callback(station.close)
         drive = Drive([station], sink, pace_s, PATIENCE_S)
         drive.watch.promise(issuer, promised)
@@ -153,6 +160,6 @@ def _station(directory: Path, name: str, sink: LocalSink, stack: AsyncExitStack)
     uplink = f'kind = "https"\nurl = "http://127.0.0.1:{sink.port}"'
     disks.make(directory, name, sink, uplink, SPEED)
     disk = stack.enter_context(LoggedDisk(directory))
-    station = LocalStation(disks.issuer_of(name), disk, name == UNSAFE, directory / "agent.output")
+    station = LocalStation(disks.issuer_of(name), disk, directory / "agent.output", LEVELS.get(name, ""))
     stack.callback(station.close)
     return station

@@ -1,9 +1,9 @@
-"""The negative control: the agent's command line on a journal that never syncs. Only for the bench.
+"""The negative control: the agent's command line on a journal that does not sync as it should. Only for the bench.
 
-`python unsafe.py run --config FILE` does what `packseal run` does, but every `PRAGMA synchronous` says OFF: SQLite then
-leaves it to the kernel when something reaches the disk (https://sqlite.org/pragma.html#pragma_synchronous). A power cut
-must lose acknowledged records of such a journal, else the bench does not cut. Needs packseal and nothing else, so that
-it runs in a guest too.
+`python unsafe.py LEVEL run --config FILE` does what `packseal run` does, but every `PRAGMA synchronous` says LEVEL
+(https://sqlite.org/pragma.html#pragma_synchronous). With OFF SQLite leaves it to the kernel when something reaches the
+disk; with NORMAL it syncs only now and then. A power cut must lose acknowledged records of such a journal, else the
+bench does not cut. Not in the wheel, and needs packseal and nothing else, so that it runs in a guest too.
 """
 
 import sqlite3
@@ -12,28 +12,35 @@ from typing import Any
 
 from packseal.cli import main
 
+LEVELS = ("OFF", "NORMAL")
+
 _connect = sqlite3.connect
 
 
-class NeverSyncs(sqlite3.Connection):
-    """A connection that waits for no disk."""
+class Unsafe(sqlite3.Connection):
+    """A connection whose statements cannot make it sync more than `level` says."""
+
+    level = LEVELS[0]
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Run a statement, with syncing off where it would set it otherwise."""
+        """Run a statement; one that sets how it syncs sets `level`."""
         words = sql.upper().split()
         if words[:2] == ["PRAGMA", "SYNCHRONOUS"]:
-            sql = "PRAGMA synchronous = OFF"
+            sql = f"PRAGMA synchronous = {self.level}"
         return super().execute(sql, parameters)
 
 
 def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
-    """Open a database as sqlite3 does, but never sync it."""
-    connection: sqlite3.Connection = _connect(*args, **{**kwargs, "factory": NeverSyncs})
-    connection.execute("PRAGMA synchronous = OFF")
+    """Open a database as sqlite3 does, with the level set."""
+    connection: sqlite3.Connection = _connect(*args, **{**kwargs, "factory": Unsafe})
+    connection.execute("PRAGMA synchronous")
     return connection
 
 
 if __name__ == "__main__":
     print("negative control: this journal is NOT safe against power cuts", file=sys.stderr, flush=True)  # noqa: T201
+    Unsafe.level = sys.argv.pop(1)
+    if Unsafe.level not in LEVELS:
+        sys.exit(f"unsafe.py: the level must be {' or '.join(LEVELS)}, not {Unsafe.level!r}")
     sqlite3.connect = connect  # type: ignore[assignment]
     sys.exit(main())

@@ -10,7 +10,7 @@ import pytest
 from packseal_hil.powercut import here, logged_disk, recover, verdicts
 from packseal_hil.powercut.campaign import Campaign, Outcome
 from packseal_hil.powercut.cut import Tear
-from packseal_hil.powercut.disks import SAFE, UNSAFE
+from packseal_hil.powercut.disks import NORMAL, SAFE, UNSAFE
 from packseal_hil.powercut.drive import CONTROL_PHASES, CUT, MOUNTING, PHASES
 from packseal_hil.powercut.judge import Fault
 from packseal_hil.powercut.trail import Ack
@@ -32,7 +32,9 @@ def began_wall_s() -> float:
 @pytest.fixture(scope="module")
 def recording(began_wall_s: float, tmp_path_factory: pytest.TempPathFactory, *, wants_long_ones: bool) -> here.Recorded:
     work = tmp_path_factory.mktemp(f"cuts{int(began_wall_s)}")
-    return asyncio.run(here.record(work, pace_s=LONG_PACE_S if wants_long_ones else 1.0))
+    if wants_long_ones:
+        return asyncio.run(here.record(work, (SAFE, UNSAFE, NORMAL), LONG_PACE_S))
+    return asyncio.run(here.record(work))
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,14 @@ def test_the_control_is_caught_in_every_phase_that_it_goes_through(control: Outc
     lost = control.with_fault(Fault.LOST)
     assert {cut.phase for cut in lost} == set(CONTROL_PHASES)
     assert control.worst_loss > 20
+
+
+def test_a_journal_that_syncs_now_and_then_is_caught_too(recording: here.Recorded, *, wants_long_ones: bool) -> None:
+    if not wants_long_ones:
+        pytest.skip("the control with synchronous = NORMAL is recorded with --long only")
+    outcome = Campaign(recording.directories[NORMAL]).run(60, SEED)
+    assert len(outcome.with_fault(Fault.LOST)) > 30
+    assert outcome.with_fault(Fault.CORRUPT, Fault.CHAIN) == []  # it loses the end, and only that
 
 
 def test_sectors_may_be_torn_too(recording: here.Recorded, *, wants_long_ones: bool) -> None:
