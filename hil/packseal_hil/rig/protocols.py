@@ -158,12 +158,29 @@ class Disk(Protocol):
 class Rig(Protocol):
     """All of it. What a rig has not, raises RigError; `has` says so before."""
 
-    device: Device
-    power: Power
-    bus: Bus
-    network: Network
-    clock: Clock
-    disk: Disk
+    @property
+    def device(self) -> Device:
+        """The gateway's machine."""
+
+    @property
+    def power(self) -> Power:
+        """Its supply."""
+
+    @property
+    def bus(self) -> Bus:
+        """The battery's side of its bus."""
+
+    @property
+    def network(self) -> Network:
+        """Its way to the sink."""
+
+    @property
+    def clock(self) -> Clock:
+        """Its wall clock."""
+
+    @property
+    def disk(self) -> Disk:
+        """The file system of its journal."""
 
     @property
     def has(self) -> frozenset[Need]:

@@ -1,0 +1,135 @@
+"""Feed: what is on a live bus: the battery, perhaps a second one with the same ids, perhaps a node that babbles."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from packseal.core.quantities import Channel
+from packseal_hil.battery import SimulatedBattery, open_battery
+from packseal_hil.faces.wired import SecondDevice, WiredBattery
+from packseal_hil.rig.protocols import Bus, CanFrame
+from packseal_hil.scenario.schema import Scenario
+from packseal_hil.story import Trace
+
+BABBLE_TICK_S = 0.02
+BABBLE_ID = 0x7FF
+"""Of no profile of ours, and the least urgent: the battery's frames still get through."""
+
+TRACE_EVERY_S = 0.5
+TWIN_APART_PCT = 30.0
+HALF_PCT = 50.0
+SIGNALS = {"pack_current_a": ("Pack current", "A"), "pack_voltage_v": ("Pack voltage", "V"), "soc_pct": ("SoC", "%")}
+
+
+class Signals:
+    """What the battery truly did, as traces for the report."""
+
+    def __init__(self, *, hours: bool = False) -> None:
+        self._hours = hours
+        self._at: list[float] = []
+        self._values: dict[str, list[float]] = {name: [] for name in SIGNALS}
+
+    def take(self, at: float, battery: SimulatedBattery) -> None:
+        """Add a point."""
+        said = battery.signals()
+        self._at.append(at)
+        for name, values in self._values.items():
+            values.append(said[name])
+
+    def traces(self) -> list[Trace]:
+        """Return them."""
+        return [Trace(t, unit, list(self._at), self._values[n], self._hours) for n, (t, unit) in SIGNALS.items()]
+
+
+class Paused:
+    """A battery that stands still until it `goes`: it is there and says so, unchanged."""
+
+    def __init__(self, battery: SimulatedBattery) -> None:
+        self.battery = battery
+        self.goes = False
+
+    def advance(self, dt_s: float) -> None:
+        """Let time pass, or not."""
+        if self.goes:
+            self.battery.advance(dt_s)
+
+    def said(self) -> Mapping[Channel, float]:
+        """Return what its BMS says now."""
+        return self.battery.said()
+
+
+class Feed:
+    """Puts a scenario's battery on `bus`, standing still until `go`.
+
+    Args:
+        scenario: whose battery and bus.
+        bus: of the rig.
+        seed: of everything that is drawn by lot.
+        began_s: this machine's monotonic time at which the story began.
+    """
+
+    def __init__(self, scenario: Scenario, bus: Bus, seed: int, began_s: float) -> None:
+        self._paused = Paused(open_battery(scenario.battery, seed))
+        self._bus = bus
+        self._began_s = began_s
+        self._wired = [WiredBattery(scenario.bus.profile, self._paused, bus)]
+        if scenario.bus.twin:
+            self._wired.append(SecondDevice(scenario.bus.profile, Paused(_twin(scenario, seed)), bus))
+        self.signals = Signals()
+        self.babble_per_s = 0
+        self._babbled = 0
+
+    @property
+    def battery(self) -> SimulatedBattery:
+        """The scenario's battery."""
+        return self._paused.battery
+
+    @property
+    def sent(self) -> int:
+        """Frames given to the bus."""
+        return self._babbled + sum(wired.frames for wired in self._wired)
+
+    @property
+    def requests(self) -> int:
+        """How many requests the battery has heard."""
+        return len(self._wired[0].uds.asked)
+
+    def go(self) -> None:
+        """Let the battery's time pass from now on."""
+        self._paused.goes = True
+
+    def stop(self) -> None:
+        """Let the battery stand still again, and say nothing more."""
+        self._paused.goes = False
+        for wired in self._wired:
+            wired.mute = True
+
+    async def run(self) -> None:
+        """Broadcast for ever; cancel it to end."""
+        async with AsyncExitStack() as stack:
+            for wired in self._wired:
+                await stack.enter_async_context(wired)
+            traced_s = 0.0
+            while True:
+                before_s = time.monotonic()
+                if before_s - traced_s >= TRACE_EVERY_S:
+                    self.signals.take(before_s - self._began_s, self.battery)
+                    traced_s = before_s
+                await asyncio.sleep(BABBLE_TICK_S)
+                await self._babble(time.monotonic() - before_s)
+
+    async def _babble(self, seconds: float) -> None:
+        count = round(self.babble_per_s * seconds)
+        self._babbled += count
+        if count:
+            await self._bus.send([CanFrame(BABBLE_ID, secrets.token_bytes(8)) for _ in range(count)])
+
+
+def _twin(scenario: Scenario, seed: int) -> SimulatedBattery:
+    start_pct = open_battery(scenario.battery, seed).signals()["soc_pct"]
+    other_pct = start_pct + (TWIN_APART_PCT if start_pct < HALF_PCT else -TWIN_APART_PCT)
+    return open_battery(msgspec.structs.replace(scenario.battery, start_soc_pct=other_pct), seed + 1)

@@ -1,0 +1,209 @@
+"""The agent of a scenario: set up on a device as a user would, started, stopped, killed, and looked at."""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from packseal.core.declared import Declared
+from packseal_hil.rig.protocols import Device, RigError
+from packseal_hil.scenario.schema import Agent
+
+GATEWAY, BATTERY = "urn:packseal:gateway:bench", "urn:packseal:battery:bench"
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - shm_overview(7): not on the disk that scenarios fill and cut
+START_S, STOP_S = 240.0, 120.0
+LOOK_S = 0.5
+RECORDING = "recording.log.gz"
+
+Value = str | int | float
+
+
+class Look(msgspec.Struct, frozen=True):
+    """How far the agent was at one moment; what it does not say is 0. `answers`: whether it was running."""
+
+    number: int = 0
+    sealed: int = 0
+    receipted: int = 0
+    answers: bool = False
+    samples: int = 0
+    pending: int = 0
+    link: str = ""
+    uptime_s: float = 0
+    memory_mib: float = 0
+    halted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What an agent's configuration is made of, beside the scenario's own [agent]."""
+
+    host: str
+    port: int
+    sink_pem: bytes
+    profile: str
+    link: Mapping[str, Value]
+    declared: Declared
+
+
+class Gateway:
+    """One agent on `device`, in `directory` of it; all methods raise RigError."""
+
+    def __init__(self, device: Device, directory: str) -> None:
+        self.device = device
+        self.directory = directory
+        self.pid: int | None = None
+        self._watcher: int | None = None
+        self._mark = f"{SHARED_MEMORY}/packseal-bench-{secrets.token_hex(4)}"
+        self._said_before = 0
+
+    @property
+    def log(self) -> str:
+        """The agent's log, not on the disk that scenarios fill and cut."""
+        return f"{self._mark}.log"
+
+    async def prepare(self, agent: Agent, wiring: Wiring) -> bytes:
+        """Run `packseal init`, replace its configuration with the scenario's, and return the gateway's public key."""
+        there = shlex.quote(self.directory)
+        command = f"{self.device.packseal} init {there} --gateway {GATEWAY} --battery {BATTERY}"
+        await self._checked("packseal init", f"{command} --profile {shlex.quote(wiring.profile)}")
+        await self.device.put(f"{self.directory}/packseal.toml", _configuration(agent, wiring).encode())
+        await self.device.put(f"{self.directory}/sink.pub", wiring.sink_pem)
+        return await self.device.get(f"{self.directory}/gateway.pub")
+
+    async def start(self) -> None:
+        """Start the agent, and what watches it."""
+        config = shlex.quote(f"{self.directory}/packseal.toml")
+        with contextlib.suppress(RigError):
+            self._said_before = len(await self.device.get(self.log))
+        self.pid = await self.device.start(f"exec {self.device.packseal} run --config {config}", self.log)
+        if self._watcher is None:
+            script = (Path(__file__).parent / "on_device.py").read_bytes()
+            await self.device.put(f"{self._mark}.py", script)
+            words = (f"{self.directory}/journal.db", f"{self.directory}/status.sock", f"{self._mark}.json", LOOK_S)
+            command = f"exec python3 {self._mark}.py {' '.join(shlex.quote(str(w)) for w in words)}"
+            self._watcher = await self.device.start(command, f"{self._mark}.watch.log")
+
+    async def is_running(self) -> bool:
+        """Whether the agent's process lives; a zombie does not."""
+        if self.pid is None:
+            return False
+        state = f"/proc/{self.pid}/stat"  # proc(5): "pid (name) state …"
+        done = await self.device.run(f"sed 's/.*) //; s/ .*//' {state} 2>/dev/null")
+        return done.output.strip() not in ("", "Z", "X")
+
+    async def ask_to_stop(self) -> None:
+        """Send SIGTERM."""
+        if self.pid is not None:
+            await self.device.run(f"kill -TERM {self.pid} 2>/dev/null; true")
+
+    async def ended(self, patience_s: float) -> None:
+        """Return when it has ended; raises RigError when it takes longer."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + patience_s
+        while await self.is_running():
+            if loop.time() > end_s:
+                raise RigError(f"the agent has not ended after {patience_s:g} s; its log: {await self.tail()}")
+            await asyncio.sleep(LOOK_S / 2)
+        self.pid = None
+
+    async def kill(self) -> None:
+        """Send SIGKILL and wait until it is gone."""
+        if self.pid is not None:
+            await self.device.run(f"kill -KILL {self.pid} 2>/dev/null; true")
+            await self.ended(STOP_S)
+
+    def lost_power(self) -> None:
+        """Take note that all its processes are gone, and what was in memory."""
+        self.pid = self._watcher = None
+        self._said_before = 0
+
+    async def look(self) -> Look:
+        """Return the newest look; an empty one while there is none."""
+        try:
+            return msgspec.json.decode(await self.device.get(f"{self._mark}.json"), type=Look)
+        except (RigError, msgspec.DecodeError):
+            return Look()
+
+    async def said(self) -> str:
+        """Return the agent's log since it was last started."""
+        try:
+            return (await self.device.get(self.log))[self._said_before :].decode("utf-8", "replace")
+        except RigError:
+            return ""
+
+    async def tail(self) -> str:
+        """Return the last lines of its log as one."""
+        return " | ".join((await self.said()).strip().splitlines()[-3:]) or "empty"
+
+    async def leave(self) -> None:
+        """End what still runs and remove what lies in memory."""
+        running = " ".join(str(pid) for pid in (self.pid, self._watcher) if pid is not None)
+        end = f"kill -KILL {running} 2>/dev/null; " if running else ""
+        await self.device.run(f"{end}rm -f {self._mark}.*; true")
+        self.pid = self._watcher = None
+
+    async def copy_from(self, other: "Gateway") -> None:
+        """Take another gateway's key, configuration and journal, as the copy of its memory card would have them.
+
+        The journal is copied through SQLite's own backup, so that a running agent's is whole.
+        """
+        source, target = shlex.quote(other.directory), shlex.quote(self.directory)
+        backup = (
+            "import sqlite3, sys\n"
+            "a, b = (sqlite3.connect(p) for p in sys.argv[1:])\n"
+            "a.backup(b); b.execute('PRAGMA journal_mode = WAL'); b.close(); a.close()"
+        )
+        copy = f"cp {source}/packseal.toml {source}/*.key {source}/*.pub {target}/"
+        journals = f"{source}/journal.db {target}/journal.db"
+        await self._checked("copying the gateway", f"mkdir -m 700 {target} && {copy}")
+        await self._checked("copying the journal", f"python3 -c {shlex.quote(backup)} {journals}")
+
+    async def fetch(self, directory: Path) -> Path:
+        """Bring journal and log here; return where the journal now is."""
+        for name in ("journal.db", "journal.db-wal"):
+            try:
+                content = await self.device.get(f"{self.directory}/{name}")
+            except RigError:
+                if name == "journal.db":
+                    raise
+                continue
+            _write(directory / name, content)
+        _write(directory / "agent.log", (await self.said()).encode())
+        return directory / "journal.db"
+
+    async def _checked(self, what: str, command: str) -> None:
+        done = await self.device.run(command, timeout_s=START_S)
+        if done.code:
+            raise RigError(f"{what} failed: {done.output.strip() or f'exit code {done.code}'}")
+
+
+def _configuration(agent: Agent, wiring: Wiring) -> str:
+    gateway: dict[str, Value] = {"id": GATEWAY, "window_s": agent.window_s, "drain_s": agent.drain_s}
+    uplink: dict[str, Value] = {"kind": "mqtt", "sink_key": "sink.pub", "host": wiring.host, "port": wiring.port}
+    battery: dict[str, Value] = {"id": BATTERY, "profile": wiring.profile}
+    battery |= {k: v for k, v in (("period_s", agent.period_s), ("gap_s", agent.gap_s)) if v is not None}
+    declared = {k: v for k, v in msgspec.structs.asdict(wiring.declared).items() if v is not None}
+    tables: dict[str, Mapping[str, Value]] = {
+        "[gateway]": gateway,
+        "[uplink]": uplink,
+        "[[battery]]": battery,
+        "[battery.link]": wiring.link,
+        "[battery.declared]": declared,
+    }
+    # A JSON string is a TOML basic string (toml.io/en/v1.0.0#string), and repr of a finite float is a TOML float.
+    lines = (
+        [title, *(f"{k} = {json.dumps(v) if isinstance(v, str) else repr(v)}" for k, v in table.items())]
+        for title, table in tables.items()
+    )
+    return "\n".join("\n".join(part) for part in lines) + "\n"
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

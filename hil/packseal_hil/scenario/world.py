@@ -1,0 +1,201 @@
+"""World: everything of one scenario that runs, and what its steps do to it."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from packseal.core.quantities import Channel
+from packseal_hil.battery import SimulatedBattery, open_battery
+from packseal_hil.faces import CanFace, recordings
+from packseal_hil.rig.protocols import Reaching, Rig, RigError
+from packseal_hil.scenario.bands import Bands
+from packseal_hil.scenario.feed import Feed, Signals
+from packseal_hil.scenario.gateway import GATEWAY, RECORDING, STOP_S, Gateway, Wiring
+from packseal_hil.scenario.schema import ClockStep, Scenario, Shape, Step, When
+from packseal_hil.scenario.services import Operator, Server
+from packseal_hil.scenario.watch import Watch
+
+SEED = 4
+TRACE_POINTS = 600
+OWN_RECORDS = 4
+"""Of the second agent: beyond where the first one's log was copied, so that the two histories have parted."""
+
+
+class World:
+    """One scenario on one rig. All methods raise RigError."""
+
+    def __init__(self, scenario: Scenario, rig: Rig, work: Path) -> None:
+        self.scenario = scenario
+        self.rig = rig
+        self.work = work
+        self.began_s = asyncio.get_running_loop().time()
+        self.operator = Operator(work)
+        self.gateway = Gateway(rig.device, f"{rig.device.directory}/agent")
+        self.second: Gateway | None = None
+        self.watch = Watch(self.gateway, self.operator, self.began_s)
+        self.bands = Bands()
+        self.feed: Feed | None = None
+        self.signals = Signals(hours=True)
+        self.battery: SimulatedBattery
+        self.gateway_pem = b""
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the scenario began."""
+        return asyncio.get_running_loop().time() - self.began_s
+
+    async def prepare(self) -> None:
+        """Start the operator's side, put the battery on the bus or into a recording, and set the agent up."""
+        await self.operator.start()
+        if isinstance(self.rig.network, Reaching):
+            await self.rig.network.reach(self.operator.broker.port)
+        link = dict(self.rig.bus.link)
+        if self.scenario.compressed is not None:
+            link = {"kind": "recording", "path": RECORDING}
+            self.battery = open_battery(self.scenario.battery, SEED)
+        else:
+            self.feed = Feed(self.scenario, self.rig.bus, SEED, self.began_s)
+            self.battery = self.feed.battery
+        self.gateway_pem = await self.gateway.prepare(
+            self.scenario.agent,
+            Wiring(
+                host=self.rig.network.host,
+                port=self.operator.broker.port,
+                sink_pem=self.operator.places["sink.pub"].read_bytes(),
+                profile=self.scenario.bus.profile,
+                link=link,
+                declared=self.battery.declared(),
+            ),
+        )
+        self.operator.enrol(self.gateway_pem, GATEWAY)
+        if self.scenario.compressed is not None:
+            recording = await asyncio.to_thread(self._record)
+            await self.rig.device.put(f"{self.gateway.directory}/{RECORDING}", recording)
+
+    async def do(self, step: Step) -> None:
+        """Do one step, whatever its time."""
+        if not step.action:
+            return
+        from_s = self.now_s
+        await getattr(self, f"_do_{step.action}")(step)
+        self.bands.take(step, from_s, self.now_s)
+
+    async def start_agent(self) -> None:
+        """Start the agent."""
+        self.watch.restarted()
+        await self.gateway.start()
+
+    async def end(self) -> None:
+        """End everything that is this scenario's own; the rig is reset by its owner."""
+        for gateway in (self.gateway, self.second):
+            if gateway is not None:
+                await gateway.leave()
+        await self.operator.stop()
+
+    def _record(self) -> bytes:
+        compressed = self.scenario.compressed
+        if compressed is None:
+            return b""
+        path = self.work / RECORDING
+        seconds = compressed.hours * 3600
+        tracing = Tracing(self.battery, self.signals, seconds / TRACE_POINTS)
+        recordings.write_candump(path, tracing, CanFace(self.scenario.bus.profile), seconds, compressed.period_s)
+        return path.read_bytes()
+
+    async def _do_bus(self, step: Step) -> None:
+        if step.bus is not None:
+            await self.rig.bus.fault(step.bus)
+
+    async def _do_babble(self, step: Step) -> None:
+        if self.feed is None or step.babble is None:
+            raise RigError("there is no live bus to babble on in a compressed scenario")
+        self.feed.babble_per_s = step.babble
+
+    async def _do_network(self, step: Step) -> None:
+        if isinstance(step.network, Shape):
+            await self.rig.network.shape(step.network.loss_pct, step.network.delay_ms)
+        elif step.network == "down":
+            await self.rig.network.down()
+        else:
+            await self.rig.network.up()
+
+    async def _do_clock(self, step: Step) -> None:
+        if isinstance(step.clock, ClockStep):
+            by_s = step.clock.by_s
+            await self.rig.clock.set(step.clock.to_s or 0 if by_s is None else time.time() + by_s)
+        else:
+            await self.rig.clock.synchronise()
+
+    async def _do_disk(self, step: Step) -> None:
+        await getattr(self.rig.disk, str(step.disk))()
+
+    async def _do_power(self, step: Step) -> None:
+        if step.power == "cut":
+            await self.rig.power.cut()
+            for gateway in (self.gateway, self.second):
+                if gateway is not None:
+                    gateway.lost_power()
+        else:
+            await self.rig.power.on()
+
+    async def _do_broker(self, step: Step) -> None:
+        await _serve(self.operator.broker, str(step.broker))
+
+    async def _do_sink(self, step: Step) -> None:
+        await _serve(self.operator.sink, str(step.sink))
+
+    async def _do_agent(self, step: Step) -> None:
+        match step.agent:
+            case "start":
+                await self.start_agent()
+            case "stop":
+                await self.gateway.ask_to_stop()
+                await self.gateway.ended(self.scenario.agent.drain_s + STOP_S)
+            case "kill":
+                await self.gateway.kill()
+
+    async def _do_second(self, step: Step) -> None:
+        if step.second == "copy":
+            self.second = Gateway(self.rig.device, f"{self.rig.device.directory}/second")
+            await self.second.copy_from(self.gateway)
+        elif self.second is None:
+            raise RigError('there is no second agent: second = "copy" comes first')
+        elif step.second == "kill":
+            await self.second.kill()
+        else:
+            before = (await self.second.look()).sealed
+            await self.second.start()
+            watch = Watch(self.second, self.operator, self.began_s)
+            async with asyncio.TaskGroup() as group:
+                looking = group.create_task(watch.run(), name="watch of the second")
+                await watch.until(When(sealed=max(before, self.watch.look.receipted) + OWN_RECORDS, samples=1))
+                looking.cancel()
+
+
+class Tracing:
+    """A battery that notes its signals while it is recorded."""
+
+    def __init__(self, battery: SimulatedBattery, signals: Signals, every_s: float) -> None:
+        self._battery = battery
+        self._signals = signals
+        self._every_s = every_s
+        self._due_s = 0.0
+
+    def said(self) -> Mapping[Channel, float]:
+        """Return what its BMS says now."""
+        return self._battery.said()
+
+    def advance(self, dt_s: float) -> None:
+        """Let time pass."""
+        self._battery.advance(dt_s)
+        if self._battery.time_s >= self._due_s:
+            self._signals.take(self._battery.time_s / 3600, self._battery)
+            self._due_s = self._battery.time_s + self._every_s
+
+
+async def _serve(server: Server, what: str) -> None:
+    if what in ("stop", "restart"):
+        await server.stop()
+    if what in ("start", "restart"):
+        await server.start()
