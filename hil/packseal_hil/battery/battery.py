@@ -22,8 +22,9 @@ from packseal_hil.battery.truth import Moment, Truth
 from packseal_hil.rig.protocols import RigError
 
 S_PER_DAY = 86_400.0
-COLDEST_S = 3 * 3600.0
-AGEING_EVERY_S = 3600.0
+S_PER_H = 3600.0
+COLDEST_S = 3 * S_PER_H
+AGEING_EVERY_S = S_PER_H
 W_PER_KW = 1000.0
 MEAN_GRID = np.linspace(0, 1, 201)
 
@@ -45,13 +46,15 @@ class SimulatedBattery:
         self.time_s = 0.0
         self.age = spec.age
         state = self._trajectory.at(spec.age)
-        self.cells = Cells(spec, self._chemistry, state, np.random.default_rng([seed, 1]))
+        settled = msgspec.structs.replace(spec, ambient_c=self._ambient_c(spec.load_starts_h * S_PER_H))
+        self.cells = Cells(settled, self._chemistry, state, np.random.default_rng([seed, 1]))
         self._control = Control(spec, self._chemistry)
         self._places = sensor_places(spec)
         self._declared = self._declare()
         self._truth = Truth(self._declared)
         self._bms = Management(spec, self.cells, self.soc_pct, np.random.default_rng([seed, 2]))
-        self._bms.begin(self.soh_pct, state.full_cycles * spec.capacity_ah, self._mean_v * spec.cells)
+        throughput_ah, lived_h = state.full_cycles * spec.capacity_ah, state.mix("days") * 24
+        self._bms.begin(self.soh_pct, throughput_ah, self._mean_v * spec.cells, lived_h)
         self._current_a = 0.0
         self._moment = self._look(0.0)
         self._aged_s = 0.0
@@ -148,7 +151,7 @@ class SimulatedBattery:
     def _step(self, seconds: float) -> None:
         cells, before = self.cells, self._moment
         self.time_s += seconds
-        at_s = self.time_s + self.spec.load_starts_h * 3600
+        at_s = self.time_s + self.spec.load_starts_h * S_PER_H
         wanted_a = self._load.rate_c(at_s) * self.spec.capacity_ah
         current_a = self._control.allow(wanted_a, cells)
         cells.step(before.current_a, current_a, seconds, self._ambient_c(at_s))

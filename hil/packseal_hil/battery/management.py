@@ -43,8 +43,9 @@ class Management:
         self._lived_h = 0.0
         self._said: dict[Channel, float] | None = None
 
-    def begin(self, soh_pct: float, throughput_ah: float, nominal_v: float) -> None:
+    def begin(self, soh_pct: float, throughput_ah: float, nominal_v: float, lived_h: float) -> None:
         """Set the counters of a battery that has already lived: `throughput_ah` each way."""
+        self._lived_h = lived_h
         self.soh_pct = soh_pct
         self._charged_ah = self._discharged_ah = throughput_ah
         self._charged_kwh = self._discharged_kwh = throughput_ah * nominal_v / W_PER_KW

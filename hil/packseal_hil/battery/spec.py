@@ -1,5 +1,6 @@
 """What kind of battery a scenario wants: the [battery] table of its file. Every field has a default."""
 
+from math import isfinite
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,7 +11,17 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
-class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Finite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table whose numbers are numbers: TOML knows nan and inf too."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, float) and not isfinite(value):
+                raise ValueError(f"{name} must be a finite number")
+
+
+class Spread(Finite, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How unlike the cells are: standard deviations of normal distributions, cut at three of them."""
 
     capacity: NotNegative = 0.0
@@ -23,12 +34,13 @@ class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Of the state of charge at the beginning, in points."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("capacity", "resistance", "self_discharge"):
             if getattr(self, name) > 0.33:  # noqa: PLR2004  # a third: three deviations below the mean is zero
                 raise ValueError(f"spread.{name} is relative and at most 0.33")
 
 
-class Sensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Sensor(Finite, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One kind of sensor: said = round((true * gain + offset + noise) / step) * step. The default is a perfect one."""
 
     gain: float = 1.0
@@ -55,7 +67,7 @@ class Sensors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Temperature sensors, spread evenly over the cells."""
 
 
-class Bms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Bms(Finite, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the battery management system behaves: what it believes, what it claims, what it prevents."""
 
     soc_step_pct: NotNegative = 0.0
@@ -74,7 +86,7 @@ class Bms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Whether it bleeds the higher cells near the end of a charge."""
 
 
-class BatterySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class BatterySpec(Finite, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One simulated battery. Refused values raise msgspec.ValidationError when it is read from a file."""
 
     chemistry: Literal["nmc", "lfp"] = "nmc"

@@ -60,6 +60,8 @@ def test_a_run_is_written_as_a_table_that_the_demo_replays_with_the_truth_beside
         ("[battery]\nvolts = 3\n", "volts"),
         ("[battery]\nchemistry = 'lead'\n", "lead"),
         ("[battery]\nage = 2\n", "age"),
+        ("[battery]\nambient_c = nan\n", "ambient_c"),
+        ("[battery]\nsensors = {current = {offset = inf}}\n", "offset"),
         ("[battery.bms]\nsoh = 'fine'\n", "soh"),
         ("[battery.spread]\nresistance = 0.5\n", "resistance"),
         ("[battery]\nload = 'ghost'\n", "ghost"),

@@ -4,7 +4,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from packseal_hil.battery import BatterySpec, load_files, loads, open_battery
@@ -24,6 +24,7 @@ def write(folder: Path, name: str, text: str) -> None:
     (folder / f"{name}.csv.gz").write_bytes(gzip.compress(text.encode()))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(loads.BUILT_IN)), st.floats(0, 1e7))
 def test_every_built_in_load_is_defined_for_ever_and_repeats(name: str, at_s: float) -> None:
     load = loads.load(name)
@@ -68,6 +69,8 @@ def test_a_file_is_followed_above_the_reserve(folder: Path) -> None:
     for before, after in ((0, 1), (1, 2), (2, 3)):
         battery.advance(rows[after][0] - rows[before][0])
         assert battery.soc_pct == pytest.approx(100 * (0.05 + 0.95 * rows[after][1]), abs=0.05)
+    warm = open_battery(BatterySpec(cells=2, load="mine", load_starts_h=0.5), 1)
+    assert warm.signals()["temperature_max_c"] == 25
     assert "mine" in loads.names()
     assert loads.load("mine").ambient_c(2000) == 25
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from packseal.core.passport import Field
 from packseal.core.quantities import Channel, Quantity
-from packseal_hil.battery import BatterySpec, Bms, Sensor, Sensors, SimulatedBattery, open_battery
+from packseal_hil.battery import BatterySpec, Bms, Sensor, Sensors, SimulatedBattery, ageing, open_battery
 
 SOC, SOH = Channel(Quantity.STATE_OF_CHARGE_PCT), Channel(Quantity.STATE_OF_HEALTH_PCT)
 FULL = Channel(Quantity.FULL_CHARGE_CAPACITY_AH)
@@ -113,6 +113,10 @@ def test_charging_tapers_at_the_limit_and_ends_full() -> None:
 
 def test_counters_of_an_aged_battery_begin_with_what_it_has_lived() -> None:
     aged = open_battery(BatterySpec(cells=2, age=0.5), 1).said()
-    assert aged[Channel(Quantity.CYCLES)] > 100
+    points = ageing.load("nmc_okane2022").points
+    middle = points[(len(points) - 1) // 2]
+    assert len(points) % 2 == 1
+    assert aged[Channel(Quantity.CYCLES)] == pytest.approx(middle.throughput_ah / 2 / points[0].capacity_ah)
+    assert aged[Channel(Quantity.OPERATING_TIME_H)] == pytest.approx(24 * middle.days)
     assert aged[Channel(Quantity.CHARGE_DISCHARGED_AH)] == pytest.approx(60 * aged[Channel(Quantity.CYCLES)])
     assert open_battery(BatterySpec(cells=2), 1).said()[Channel(Quantity.CYCLES)] < 2

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from packseal.core.quantities import Channel, Quantity
@@ -13,6 +13,7 @@ CURRENT, VOLTAGE = Channel(Quantity.PACK_CURRENT_A), Channel(Quantity.PACK_VOLTA
 FINITE = st.floats(-1000, 1000)
 
 
+@settings(deadline=None)
 @given(FINITE, st.sampled_from([0.001, 0.1, 0.25, 1.0]), st.floats(0.9, 1.1), FINITE)
 def test_a_reading_is_a_whole_number_of_steps_and_the_nearest_one(
     true: float, step: float, gain: float, offset: float
@@ -59,6 +60,8 @@ def test_a_silent_sensor_takes_its_channels_away_and_nothing_else() -> None:
         assert VOLTAGE in said
     # 60 an hour, each followed by 30 s of silence: on average 30 of 90 s.
     assert silent * 5 / (4 * 3600) == pytest.approx(1 / 3, abs=0.1)
+    # Charge goes on being counted, with the last value.
+    assert battery.said()[Channel(Quantity.STATE_OF_CHARGE_PCT)] == pytest.approx(battery.soc_pct, abs=0.5)
     twin = open_battery(spec, 4)
     twin.advance(4 * 3600)
     assert battery.truth() == pytest.approx(twin.truth())

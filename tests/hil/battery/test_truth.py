@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from packseal.core.declared import Declared
@@ -51,6 +51,7 @@ def values(meter: Meter) -> dict[Field, float]:
     return {r.field: r.value for r in meter.snapshot().readings if r.value is not None}
 
 
+@settings(deadline=None)
 @given(ENDS, ENDS)
 def test_the_parts_of_a_line_above_and_below_zero_make_up_the_line(first: float, last: float) -> None:
     assert positive(first, last) - positive(-first, -last) == pytest.approx((first + last) / 2, abs=1e-9)
