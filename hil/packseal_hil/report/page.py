@@ -36,23 +36,31 @@ class Chapter(NamedTuple):
         return sorted(self.story.verdicts, key=lambda verdict: verdict.held)
 
     @property
+    def broken(self) -> list[Verdict]:
+        """What did not hold."""
+        return [verdict for verdict in self.story.verdicts if not verdict.held]
+
+    @property
     def held(self) -> int:
         """How many held."""
         return sum(verdict.held for verdict in self.story.verdicts)
 
 
 class Compared(NamedTuple):
-    """A comparison in words; `at` is the deviation in standard uncertainties, cut to the strip, None if not known."""
+    """A comparison in words; `at` is the deviation in standard uncertainties, cut to the strip, None if not known.
+
+    `off` is the deviation in standard uncertainties, or why there is none; `is_wide` says that it is too large.
+    """
 
     field: str
     unit: str
     truth: str
     derived: str
-    deviation: str
-    share: str
-    at: float | None
-    off: str
-    is_wide: bool
+    deviation: str = ""
+    share: str = ""
+    at: float | None = None
+    off: str = ""
+    is_wide: bool = False
 
 
 def write_page(directory: Path, stories: Sequence[Story], run: Run) -> Path:
@@ -137,20 +145,24 @@ def _chapter(number: int, story: Story) -> Chapter:
 def compared(comparison: Comparison) -> Compared:
     """Put one field's truth and derived value into words."""
     truth, derived, uncertainty = comparison.truth, comparison.derived, comparison.uncertainty
-    said = words.number(truth, uncertainty)
-    name = comparison.field.replace("_", " ")
+    name, said = comparison.field.replace("_", " "), words.number(truth, uncertainty)
     if derived is None:
-        return Compared(name, comparison.unit, said, "", "", "", None, "", is_wide=False)
-    off = derived - truth
-    share = (
-        f"{words.number(off / truth * 100, abs(off / truth * 100), sign=True)}{words.THIN}%" if truth and off else ""
-    )
-    in_uncertainties = off / uncertainty if uncertainty else None
+        return Compared(name, comparison.unit, said, "")
     text = words.number(derived, uncertainty)
     if uncertainty is not None:
         text += f" ± {words.number(uncertainty, uncertainty)}"
-    at = None if in_uncertainties is None else max(-STRIP_END, min(STRIP_END, in_uncertainties))
-    wide = in_uncertainties is not None and abs(in_uncertainties) > COVERAGE
-    deviation = words.number(off, uncertainty or abs(off), sign=True)
-    off_text = "" if in_uncertainties is None else words.number(in_uncertainties, 1, sign=True)
-    return Compared(name, comparison.unit, said, text, deviation, share, at, off_text, is_wide=wide)
+    row = Compared(name, comparison.unit, said, text)
+    off = derived - truth
+    if not off:
+        return row._replace(deviation="0", off="equal")
+    percent = off / truth * 100 if truth else 0
+    row = row._replace(
+        deviation=words.number(off, uncertainty or abs(off), sign=True),
+        share=f"{words.number(percent, abs(percent), sign=True)}{words.THIN}%" if percent else "",
+    )
+    if not uncertainty:
+        reason = "no uncertainty given" if uncertainty is None else "stated as exact"
+        return row._replace(off=reason, is_wide=uncertainty is not None)
+    times = off / uncertainty
+    at = max(-STRIP_END, min(STRIP_END, times))
+    return row._replace(at=at, off=words.number(times, 1, sign=True), is_wide=abs(times) > COVERAGE)

@@ -72,6 +72,7 @@ def compressed_day() -> Story:
         Comparison("internal_resistance_increase", "%", 12.4, 19.8, 1.1),
         Comparison("full_cycles", "1", 0.9245, 0.9244),
         Comparison("state_of_certified_energy", "%", 94.1, None),
+        Comparison("overcharge_events", "1", 0, 0),
     ]
     return Story(
         "day-compressed",

@@ -244,6 +244,7 @@ def test_truth_stands_beside_what_the_passport_says(show: Show) -> None:
     assert rows[4][-1] == "+6.7"
     assert rows[5][-1] == "no uncertainty given"
     assert rows[6][2] == "not available"
+    assert rows[-1][4:] == ["0", "equal"]
     wide = browser.find_elements(By.CSS_SELECTOR, ".strip .wide")
     assert len(wide) == 1
 
