@@ -1,6 +1,7 @@
 """`python -m packseal_hil.battery`: run one simulated battery, say how fast, and show what was true."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -26,17 +27,23 @@ class SpecFile(msgspec.Struct, frozen=True):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return 0, or 2 when the run is not possible."""
+    """Return 0, 1 with one line why the run is not possible, or 130 when it was interrupted."""
     args = _parser().parse_args(arguments)
     try:
         battery = open_battery(_spec(args), args.seed)
         took_s = _run(battery, args)
+        written = f"written: {args.csv} and {runs.truth_path(args.csv)}\n" if args.csv else ""
+        sys.stdout.write(_summary(battery, took_s) + written)
+        sys.stdout.flush()
     except (RigError, PacksealError) as error:
         sys.stderr.write(f"{error}\n")
-        return 2
-    sys.stdout.write(_summary(battery, took_s))
-    if args.csv:
-        sys.stdout.write(f"written: {args.csv} and {runs.truth_path(args.csv)}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output, such as `head`, is gone; the interpreter must not try to flush to it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 

@@ -72,15 +72,15 @@ def test_a_wrong_table_is_refused_in_one_sentence(
 ) -> None:
     scenario = tmp_path / "s.toml"
     scenario.write_text(text)
-    assert main(["--spec", str(scenario), "--hours", "0.01"]) == 2
+    assert main(["--spec", str(scenario), "--hours", "0.01"]) == 1
     told = capsys.readouterr().err
     assert why in told
     assert "Traceback" not in told
 
 
 def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--spec", str(tmp_path / "none.toml")]) == 2
-    assert main(["--hours", "0.01", "--csv", str(tmp_path / "no/run.csv")]) == 2
+    assert main(["--spec", str(tmp_path / "none.toml")]) == 1
+    assert main(["--hours", "0.01", "--csv", str(tmp_path / "no/run.csv")]) == 1
     told = capsys.readouterr().err
     assert "none.toml" in told
     assert "no/run.csv" in told

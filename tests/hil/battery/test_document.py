@@ -68,6 +68,10 @@ def test_the_reference_discharge_by_hand() -> None:
     ohm *= 1 + 0.12 * share
     current = min((ocv - 28) / ohm, 5 * 60)
     assert found["remaining_power"]["value"]["20"] == pytest.approx(current * (ocv - current * ohm), rel=1e-3)
+    # A charge and a discharge at C/3 each lose the current times the settled resistance.
+    settled = battery.cells.settled_ohm(battery.cells.soc * 0 + 0.5).sum()
+    loss_pct = 100 * 2 * 20 * settled / battery.cells.curve_v(battery.cells.soc * 0 + 0.5).sum()
+    assert 100 - found["remaining_rte"]["value"] == pytest.approx(loss_pct, rel=0.25)
     energy = found["remaining_energy"]["value"]
     assert 0.95 * battery.declared().rated_energy_kwh < energy < battery.declared().rated_energy_kwh  # type: ignore[operator]
 

@@ -113,6 +113,13 @@ def test_an_overcharge_counts_after_one_second() -> None:
     assert peaks(0.5, 4.1, 4.25, 4.25, 4.25, 4.1) == 1
 
 
+def test_the_extreme_of_cells_and_sensors_counts() -> None:
+    uneven = Moment(0, 300, coldest_c=-5, hottest_c=45, lowest_v=2.4, highest_v=4.25)
+    got = through([uneven, uneven], 60).counters()
+    assert got[Field.TIME_EXTREME_HIGH] == got[Field.TIME_EXTREME_LOW] == 1
+    assert got[Field.DEEP_DISCHARGE_EVENTS] == got[Field.OVERCHARGE_EVENTS] == 1
+
+
 def test_a_constant_charge_of_a_battery_by_hand() -> None:
     # 7.5 A after a minute's ramp that begins at 10 s: in the first hour 7.5 * (3600 - 10 - 30) As.
     battery = open_battery(BatterySpec(cells=3, load="overnight_charge"), 1)
