@@ -87,6 +87,12 @@ class LocalSink:
             self._sink.end(END_S)
             self._sink = None
 
+    def kill(self) -> None:
+        """End the sink without warning."""
+        if self._sink is not None:
+            self._sink.kill()
+            self._sink = None
+
     def close(self) -> None:
         """Leave nothing running."""
         self.stop()

@@ -141,6 +141,8 @@ class WriteLog:
         if len(self._data) < SUPERBLOCK.size:
             raise LogError(f"{self.path} ends within its superblock: nothing was flushed before the writer ended")
         magic, version, count, sector = SUPERBLOCK.unpack_from(self._data)
+        if not any(self._data[: SUPERBLOCK.size]):  # QEMU writes it with the first flush
+            raise LogError(f"{self.path} has no superblock yet: nothing was flushed before the writer ended")
         if magic != MAGIC:
             raise LogError(f"{self.path} is no write log: it begins with {magic:#x}, not {MAGIC:#x}")
         if version != VERSION:

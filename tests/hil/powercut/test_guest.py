@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from packseal_hil.gateway import image
-from packseal_hil.gateway.contents import HOME
+from packseal_hil.gateway.contents import HOME, Arch
 from packseal_hil.gateway.image import Image
 from packseal_hil.gateway.machine import Machine
 from packseal_hil.gateway.wiring import DataDisk, Parts
@@ -24,13 +24,15 @@ LONG_CUTS, LONG_PACE_S, PACE_S = 240, 20.0, 4.0
 SEED = 4711
 
 
-@pytest.fixture
-def guest_image(bench: str) -> Image:
+@pytest.fixture(params=list(Arch))
+def guest_image(request: pytest.FixtureRequest, bench: str, *, wants_long_ones: bool) -> Image:
     if bench != "virtual":
         pytest.skip("power cuts of the virtual gateway need --bench virtual; test_here.py cuts without it")
     if why := recover.missing():
         pytest.skip(why)
-    return image.ensure(image.cache_directory())
+    if request.param is not Arch.AMD64 and not wants_long_ones:
+        pytest.skip(f"the {request.param} guest is booted with --long only")
+    return image.ensure(image.cache_directory(), request.param)
 
 
 async def record(guest_image: Image, work: Path, pace_s: float) -> dict[str, Path]:
@@ -55,6 +57,8 @@ def test_a_cut_of_the_gateway_loses_nothing_that_was_acknowledged(
     directories = asyncio.run(record(guest_image, tmp_path, LONG_PACE_S if wants_long_ones else PACE_S))
     agent = Campaign(directories[SAFE]).run(LONG_CUTS if wants_long_ones else CUTS, SEED)
     control = Campaign(directories[UNSAFE]).run(CONTROL_CUTS, SEED)
-    story = verdicts.to_story("guest", "virtual gateway, two logged disks", began_s, agent, control)
+    story = verdicts.to_story(
+        f"guest-{guest_image.arch}", f"virtual gateway ({guest_image.arch})", began_s, agent, control
+    )
     tell(story)
     assert story.is_well, "\n".join(v.title + ": " + v.found for v in story.verdicts if not v.held)

@@ -87,6 +87,7 @@ def spoiled(number: int, header: bytes) -> bytes:
     ("content", "said"),
     [
         (b"", "cannot be read"),
+        (bytes(4096), "no superblock yet"),
         (made_log.superblock(0, magic=7), "is no write log"),
         (made_log.superblock(0, version=2), "version 2"),
         (made_log.superblock(0, sector=500), "sectors of 500 bytes"),
