@@ -68,8 +68,21 @@ def test_any_value_makes_a_snapshot_that_reads_back(
     (read,) = body.readings
     if abs(value) < 1e10:
         assert read.value == pytest.approx(value, abs=0.5e-4)
+        if uncertainty < 1e10:
+            assert read.uncertainty is not None
+            assert uncertainty * (1 - 1e-9) - 1e-9 <= read.uncertainty <= uncertainty + 1.1e-4
     elif not abs(value) < 1e12:
         assert read.missing is Missing.FLAWED
+
+
+def test_a_small_uncertainty_never_becomes_none() -> None:
+    for uncertainty, kept in [(0.0, 0.0), (1e-5, 1e-4), (0.0003, 0.0003), (0.00031, 0.0004), (0.6, 0.6)]:
+        reading = Reading(
+            Field.ENERGY_THROUGHPUT, 1.0, None, Originator.DERIVED, Method.TRAPEZOID, WALL_MS, uncertainty, 1.0
+        )
+        body = again(Snapshot((reading,), {}))
+        assert isinstance(body, Snapshot)
+        assert body.readings[0].uncertainty == kept
 
 
 @given(st.lists(st.dictionaries(CHANNELS, ANY_FLOAT), min_size=1, max_size=5))

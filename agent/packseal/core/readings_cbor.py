@@ -8,6 +8,7 @@ never makes a record that no reader takes.
 """
 
 from collections.abc import Sequence
+from math import ceil
 
 from packseal.core import cbor
 from packseal.core.errors import FormatError
@@ -16,6 +17,7 @@ from packseal.core.quantities import BY_CODE, Channel
 
 PER_MILLE = 1000
 CELL_REACH_MV = 127  # one byte per cell: middle - 127 … middle + 127 mV as 0 … 254
+EXCESS_DIGITS = 6  # what binary fractions add to a decimal number is no excess
 CELL_APART = 255  # and one value for a cell that is listed as an exception, or not known
 
 
@@ -68,7 +70,7 @@ def _encode_reading(reading: Reading, wall_ms: int) -> list[object]:
         int(reading.originator),
         int(reading.method),
         wall_ms - reading.last_update_ms,
-        None if reading.uncertainty is None else _scaled(reading.uncertainty, field.decimals),
+        None if reading.uncertainty is None else _scaled_up(reading.uncertainty, field.decimals),
         None if reading.coverage is None else min(PER_MILLE, round(reading.coverage * PER_MILLE)),
     ]
     while parts[-1] is None:
@@ -90,6 +92,12 @@ def _scaled(value: float, decimals: int) -> int | None:
     """Return `value` at its resolution, None where it is no number or beyond what a record can hold."""
     scaled = value * 10**decimals
     return round(scaled) if abs(scaled) < cbor.SCALED_BELOW - 1 else None
+
+
+def _scaled_up(uncertainty: float, decimals: int) -> int | None:
+    """Return an uncertainty at the field's resolution, never less than it is: rounded to 0 it would say "exact"."""
+    scaled = uncertainty * 10**decimals
+    return ceil(round(scaled, EXCESS_DIGITS)) if scaled < cbor.SCALED_BELOW - 1 else None
 
 
 def _decode_reading(value: object, wall_ms: int) -> Reading:
