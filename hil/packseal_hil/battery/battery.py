@@ -153,7 +153,7 @@ class SimulatedBattery:
         self.time_s += seconds
         at_s = self.time_s + self.spec.load_starts_h * S_PER_H
         wanted_a = self._load.rate_c(at_s) * self.spec.capacity_ah
-        current_a = self._control.allow(wanted_a, cells)
+        current_a = self._control.allow(wanted_a, cells, before.current_a, seconds)
         cells.step(before.current_a, current_a, seconds, self._ambient_c(at_s))
         self._control.balance(cells)
         self._moment = self._look(current_a)

@@ -65,10 +65,16 @@ class Cells:
         shares = pulse / _pulse_share() * self._resistance_factor
         self._r0, self._r1, self._r2 = (shares * s for s in (chem.OHMIC_SHARE, chem.FAST_SHARE, chem.SLOW_SHARE))
 
-    def allowed_a(self, low_v: float, high_v: float) -> tuple[float, float]:
-        """Return the largest discharge (negative) and charge current that keep every cell within both voltages."""
-        rest = self.volts - self._drop_v
-        return min(0.0, highest((low_v - rest) / self._ohm)), max(0.0, lowest((high_v - rest) / self._ohm))
+    def allowed_a(self, low_v: float, high_v: float, from_a: float, seconds: float) -> tuple[float, float]:
+        """Return the largest discharge (negative) and charge current that keep every cell within both voltages.
+
+        They may be reached in a straight line from `from_a` within so many seconds, in which the RC pairs move too.
+        """
+        fast, slow, _ = self._decay(seconds)
+        half_ohm = ((1 - fast) / 2 * self._r1 + (1 - slow) / 2 * self._r2) * self._warmth
+        rest = self.volts - self._drop_v + (fast - 1) * self._fast_v + (slow - 1) * self._slow_v + half_ohm * from_a
+        ohm = self._ohm + half_ohm
+        return min(0.0, highest((low_v - rest) / ohm)), max(0.0, lowest((high_v - rest) / ohm))
 
     def step(self, from_a: float, to_a: float, seconds: float, ambient_c: float) -> None:
         """Let the current go in a straight line from one value to the other."""

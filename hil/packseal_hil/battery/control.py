@@ -40,8 +40,8 @@ class Control:
         self._bms, self._chemistry, self._capacity_ah = spec.bms, chemistry, spec.capacity_ah
         self.stop = Stop.NONE
 
-    def allow(self, wanted_a: float, cells: Cells) -> float:
-        """Return the current that flows when a load wants so much; notes the end of a charge or discharge."""
+    def allow(self, wanted_a: float, cells: Cells, from_a: float, seconds: float) -> float:
+        """Return the current at a step's end when a load wants so much; notes the end of a charge or discharge."""
         if not self._bms.protects:
             self.stop = self._reached(cells)
             return wanted_a
@@ -50,7 +50,8 @@ class Control:
         if self.stop is (Stop.FULL if wanted_a > 0 else Stop.EMPTY):
             return 0.0
         self.stop = Stop.NONE
-        least_a, most_a = cells.allowed_a(self._chemistry.discharge_limit_v, self._chemistry.charge_limit_v)
+        limits = self._chemistry
+        least_a, most_a = cells.allowed_a(limits.discharge_limit_v, limits.charge_limit_v, from_a, seconds)
         if wanted_a > most_a < TAPER_C * self._capacity_ah:
             self.stop = Stop.FULL
             return 0.0

@@ -1,4 +1,4 @@
-"""Whatever battery a scenario asks for: values are finite, counters never fall, a protected cell stays in its window."""
+"""Any battery a scenario asks for: finite values, counters that never fall, protected cells within their window."""
 
 import math
 

@@ -98,6 +98,17 @@ def test_protection_keeps_cells_within_their_window_and_without_it_they_leave_it
     assert extremes[False][1] >= 1
 
 
+@pytest.mark.parametrize("step_s", [1, 10])
+def test_recuperation_of_a_cold_old_battery_stays_at_the_limit_in_steps_of_any_length(step_s: float) -> None:
+    spec = BatterySpec(cells=1, load="drive", start_soc_pct=85, ambient_c=0, age=1, step_s=step_s)
+    battery = open_battery(spec, 1)
+    highest = 0.0
+    for _ in range(60):
+        battery.advance(10)
+        highest = max(highest, battery.signals()["cell_voltage_max_v"])
+    assert highest == pytest.approx(4.2, abs=0.01)
+
+
 def test_charging_tapers_at_the_limit_and_ends_full() -> None:
     battery = open_battery(BatterySpec(cells=4, load="fast_charge", start_soc_pct=50), 1)
     highest, currents = 0.0, []
