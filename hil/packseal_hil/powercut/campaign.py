@@ -50,6 +50,8 @@ class Outcome(msgspec.Struct):
     log_bytes: int
     log_entries: int
     acks: int
+    hashes: int
+    """How many of the acknowledgements name the record's hash."""
 
     def with_fault(self, *faults: Fault) -> list[CutResult]:
         """Return the cuts that did any of this."""
@@ -92,7 +94,9 @@ class Campaign:
             with tempfile.TemporaryDirectory(prefix="packseal-cuts-", dir=self._work) as work:
                 cuts = self._cut_all(log, points, rng, Path(work), console)
             took = time.monotonic() - began
-            return Outcome(self.trail.name, seed, cuts, took, log.end, len(log), len(self.trail.acks))
+            acks = self.trail.acks
+            hashes = sum(ack.hash is not None for ack in acks)
+            return Outcome(self.trail.name, seed, cuts, took, log.end, len(log), len(acks), hashes)
 
     def _cut_all(
         self, log: WriteLog, points: Sequence[Point], rng: random.Random, work: Path, console: Console | None

@@ -43,7 +43,7 @@ def describe(directory: Path, name: str, issuer: str, acks: list[Ack], phases: l
         issuer=issuer,
         directory=f"/{gateway.DIRECTORY}",
         journal=gateway.JOURNAL,
-        acks=sorted(acks, key=lambda ack: ack.position),
+        acks=acks,
         phases=phases,
     )
     trail.write(directory, described)

@@ -111,7 +111,7 @@ class GuestRecording:
         await drive.run()
         for name, station in zip(self._names, stations, strict=True):
             issuer = station.issuer
-            disks.describe(self._work / name, name, issuer, drive.watch.acks[issuer], drive.phases[issuer])
+            disks.describe(self._work / name, name, issuer, drive.watch.finish(issuer), drive.phases[issuer])
         return {name: self._work / name for name in self._names}
 
     def close(self) -> None:

@@ -119,7 +119,7 @@ async def record(work: Path, names: Sequence[str] = (SAFE, UNSAFE), pace_s: floa
         await drive.run()
         for name, station in zip(names, stations, strict=True):
             issuer = station.issuer
-            disks.describe(work / name, name, issuer, drive.watch.acks[issuer], drive.phases[issuer])
+            disks.describe(work / name, name, issuer, drive.watch.finish(issuer), drive.phases[issuer])
     return Recorded({name: work / name for name in names}, sink)
 
 
@@ -152,7 +152,7 @@ async def record_again(work: Path, recorded: Recorded, seed: int, pace_s: float 
         drive = Drive([station], sink, pace_s, PATIENCE_S)
         drive.watch.promise(issuer, promised)
         await drive.run_after_a_cut()
-        disks.describe(work, "safe, cut again", issuer, drive.watch.acks[issuer], drive.phases[issuer])
+        disks.describe(work, "safe, cut again", issuer, drive.watch.finish(issuer), drive.phases[issuer])
     return work
 
 

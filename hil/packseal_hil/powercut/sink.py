@@ -5,6 +5,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from packseal.core.errors import InputError, StorageError
 from packseal.demo import places
@@ -19,8 +20,9 @@ from packseal_sink.store import Store
 START_S = 60.0
 END_S = 20.0
 PROGRAM = "import sys; from packseal_sink.cli import main; sys.exit(main())"
-QUERY = """SELECT gateway.issuer, log.log_id, log.next_sequence, log.hash
+POSITIONS = """SELECT gateway.issuer, log.log_id, log.next_sequence
 FROM log JOIN gateway ON gateway.id = log.gateway WHERE log.next_sequence > 0"""
+HASH = """SELECT record.hash FROM log JOIN record ON record.id = (log.id << 40 | ?2) WHERE log.log_id = ?1"""
 
 
 class LocalSink:
@@ -100,11 +102,19 @@ class LocalSink:
             self._broker.end(END_S)
             self._broker = None
 
-    def positions(self) -> list[tuple[str, bytes, int, bytes]]:
-        """Return issuer, log id, number of records and the last one's hash of every log that it holds."""
+    def positions(self) -> list[tuple[str, bytes, int]]:
+        """Return issuer, log id and number of records of every log that it holds."""
+        return self._ask(POSITIONS)
+
+    def hash_of(self, log_id: bytes, sequence: int) -> bytes | None:
+        """Return the hash of a record; None where it has not received it."""
+        rows = self._ask(HASH, log_id, sequence)
+        return bytes(rows[0][0]) if rows else None
+
+    def _ask(self, query: str, *values: bytes | int) -> list[Any]:
         uri = f"{self._places.sink_database.absolute().as_uri()}?mode=ro"
         try:
             with closing(sqlite3.connect(uri, uri=True, timeout=END_S)) as connection:
-                return connection.execute(QUERY).fetchall()
+                return connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise RigError(f"the sink's database cannot be read: {error}") from error

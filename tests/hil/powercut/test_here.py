@@ -61,6 +61,8 @@ def test_every_phase_is_cut_and_cuts_do_lose_writes(agent: Outcome) -> None:
         cuts = [cut for cut in agent.cuts if cut.phase == phase]
         assert len(cuts) >= CUTS // len(PHASES)
         assert any(cut.lost_bytes for cut in cuts), f"no write was lost in any cut of: {phase}"
+    # The sink's hashes were compared, not only numbers.
+    assert agent.hashes > agent.acks * 0.8
     # The first cuts come before anything is promised; the last ones must hold what all phases together promised.
     assert agent.cuts[-1].promised > 50
 

@@ -9,7 +9,7 @@ LOSS = Finding(Fault.LOST, "log of b: 2 of the 9 that were acknowledged", 2)
 
 def outcome(*findings: list[Finding]) -> Outcome:
     cuts = [CutResult(n * 512, f"phase {n % 2}", "pages", 4096, 512, 9, found) for n, found in enumerate(findings)]
-    return Outcome("safe", 1, cuts, 2.0, 1 << 20, 100, 7)
+    return Outcome("safe", 1, cuts, 2.0, 1 << 20, 100, 7, 7)
 
 
 def test_all_is_well_when_the_agent_loses_nothing_and_the_control_does() -> None:
