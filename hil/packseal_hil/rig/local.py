@@ -9,6 +9,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -50,11 +51,13 @@ class LocalDevice:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=process.environment(),
+            start_new_session=True,
         )
         try:
             output, _ = await asyncio.wait_for(running.communicate(), timeout_s)
         except TimeoutError as error:
-            running.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
             await running.wait()
             raise RigError(f"took longer than {timeout_s:g} s: {command}") from error
         return Done(running.returncode or 0, output.decode("utf-8", "replace"))

@@ -22,7 +22,10 @@ def environment() -> dict[str, str]:
 
 
 def spawn(what: str, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own, its output appended to `log`; raises RigError."""
+    """Start `command` in a session of its own, its output appended to `log`; raises RigError.
+
+    Call it in a thread that lasts: the kernel ends the process with the thread that started it.
+    """
     try:
         with log.open("ab") as output:
             return subprocess.Popen(  # noqa: S603 - the bench's own commands

@@ -28,7 +28,7 @@ class Need(enum.StrEnum):
 
 
 class CanFrame(NamedTuple):
-    """Address, with 0x8000_0000 set for a 29-bit id, and 0 to 8 bytes of data."""
+    """Address, with 0x8000_0000 set for a 29-bit id, and 0 to 8 bytes of data; with more, up to 64, it is CAN FD."""
 
     address: int
     data: bytes

@@ -1,6 +1,7 @@
 """RealRig: a gateway, a CAN adapter and a supply that stand on a bench, as a bench.toml describes them."""
 
 import asyncio
+import contextlib
 import shlex
 from pathlib import Path
 
@@ -176,7 +177,11 @@ class RealRig:
             await self.clock.synchronise()
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything, and leave nothing in the device's directory or beside it."""
         await self._network.reset()
+        with contextlib.suppress(RigError):  # it may be off, or may never have answered
+            await self._device.end_all()
+            there = shlex.quote(self.device.directory)
+            await self.device.run(f"rm -rf {there} {there}.*")
         await self._bus.close()
         await self._device.close()

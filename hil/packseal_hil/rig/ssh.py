@@ -14,6 +14,7 @@ from packseal_hil.rig.settings import DeviceTable
 
 CONNECT_S = 10
 UNREACHED = 255  # ssh(1), exit status: an error of ssh itself
+TIMED_OUT = (124, 137)  # timeout(1): ended by SIGTERM, or by SIGKILL after it
 KEEP_S = 60
 MARK = "PACKSEAL_BENCH"
 """In the environment of what the bench starts, so that it ends nothing else."""
@@ -82,10 +83,14 @@ class SshDevice:
         shutil.rmtree(self._sockets, ignore_errors=True)
 
     async def _run(self, command: str, content: bytes, timeout_s: float) -> Done:
-        code, output, complaint = await self._transfer(f"{{ {command}\n}} 2>&1", content, timeout_s)
+        # Ended over there: a client that is killed here would leave the command running, with our pipes in its hands.
+        limited = f"timeout -k 1 {timeout_s:g} sh -c {shlex.quote(command)} 2>&1"
+        code, output, complaint = await self._transfer(limited, content, timeout_s + CONNECT_S)
+        if code in TIMED_OUT:
+            raise RigError(f"{self._name} took longer than {timeout_s:g} s: {command}")
         if code == UNREACHED:
-            said = (complaint or output).decode("utf-8", "replace").strip()
-            raise RigError(f"{self._name} does not answer over ssh: {said or 'the connection was lost'}")
+            said = (complaint or output).decode("utf-8", "replace").strip().splitlines()
+            raise RigError(f"{self._name} does not answer over ssh: {said[-1] if said else 'the connection was lost'}")
         return Done(code, output.decode("utf-8", "replace"))
 
     async def _transfer(self, command: str, content: bytes, timeout_s: float) -> tuple[int, bytes, bytes]:

@@ -81,7 +81,7 @@ async def gather(journal: Path, operator: Operator, gateway_pem: bytes) -> Evide
     gateway, sink = cose.public_key_from_pem(gateway_pem), operator.places.public_key("sink")
     found = Evidence()
     try:
-        found.records, found.trouble = _read(journal, gateway)
+        found.records, found.trouble = read_journal(journal, gateway)
         found.audits = audit(journal, operator.places.sink_database, gateway, sink)
     except PacksealError as error:
         found.trouble = found.trouble or str(error)
@@ -95,8 +95,8 @@ async def gather(journal: Path, operator: Operator, gateway_pem: bytes) -> Evide
     return found
 
 
-def _read(path: Path, key: cose.PublicKey) -> tuple[list[Record], str]:
-    """Return the battery's records, and what is wrong with any log's chain, signatures or place in the journal."""
+def read_journal(path: Path, key: cose.PublicKey) -> tuple[list[Record], str]:
+    """Return the battery's records, and what is wrong with any log's chain or signatures; raises RigError."""
     records: list[Record] = []
     trouble = ""
     if not path.exists():

@@ -17,6 +17,9 @@ from packseal_hil.scenario.schema import Agent
 
 GATEWAY, BATTERY = "urn:packseal:gateway:bench", "urn:packseal:battery:bench"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - shm_overview(7): not on the disk that scenarios fill and cut
+KEPT = ".kept"
+"""After the device's directory: what later scenarios of this boot take over, beside what a reset empties."""
+
 START_S, STOP_S = 240.0, 120.0
 LOOK_S = 0.5
 RECORDING = "recording.log.gz"
@@ -67,11 +70,22 @@ class Gateway:
         """The agent's log, not on the disk that scenarios fill and cut."""
         return f"{self._mark}.log"
 
+    @property
+    def _kept(self) -> str:
+        return shlex.quote(f"{self.device.directory}{KEPT}")
+
     async def prepare(self, agent: Agent, wiring: Wiring) -> bytes:
-        """Run `packseal init`, replace its configuration with the scenario's, and return the gateway's public key."""
-        there = shlex.quote(self.directory)
-        command = f"{self.device.packseal} init {there} --gateway {GATEWAY} --battery {BATTERY}"
-        await self._checked("packseal init", f"{command} --profile {shlex.quote(wiring.profile)}")
+        """Run `packseal init`, replace its configuration with the scenario's, and return the gateway's public key.
+
+        Its keys, and the decoders that agents have made, are taken over by later scenarios of this boot: on an emulated
+        machine they cost more than all the rest. Not where the agent is to be `fresh`.
+        """
+        there, kept = shlex.quote(self.directory), self._kept
+        profile = shlex.quote(wiring.profile)
+        init = f"{self.device.packseal} init {there} --gateway {GATEWAY} --battery {BATTERY} --profile {profile}"
+        keep = f"mkdir -p -m 700 {kept} && cp -p {there}/gateway.* {kept}/"
+        take = f"test -e {kept}/gateway.pub && mkdir -m 700 {there} && cp -pr {kept}/. {there}/"
+        await self._checked("packseal init", init if agent.fresh else f"{{ {take}; }} || {{ {init} && {keep}; }}")
         await self.device.put(f"{self.directory}/packseal.toml", _configuration(agent, wiring).encode())
         await self.device.put(f"{self.directory}/sink.pub", wiring.sink_pem)
         return await self.device.get(f"{self.directory}/gateway.pub")
@@ -142,10 +156,12 @@ class Gateway:
         return " | ".join((await self.said()).strip().splitlines()[-3:]) or "empty"
 
     async def leave(self) -> None:
-        """End what still runs and remove what lies in memory."""
+        """End what still runs and remove what lies in memory, but keep the decoders that it has made."""
         running = " ".join(str(pid) for pid in (self.pid, self._watcher) if pid is not None)
         end = f"kill -KILL {running} 2>/dev/null; " if running else ""
-        await self.device.run(f"{end}rm -f {self._mark}.*; true")
+        cache = shlex.quote(f"{self.directory}/cache")
+        keep = f"test -d {self._kept} && cp -pr {cache} {self._kept}/"
+        await self.device.run(f"{end}rm -f {self._mark}.*; {keep}; true")
         self.pid = self._watcher = None
 
     async def copy_from(self, other: "Gateway") -> None:

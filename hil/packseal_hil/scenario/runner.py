@@ -97,7 +97,7 @@ async def _act(world: World) -> None:
         await _wait(world, step, zero_s)
         await world.do(step)
     if scenario.compressed is None:
-        await asyncio.sleep(zero_s + scenario.length_s - world.now_s)
+        await asyncio.sleep(scenario.rest_s)
         if world.feed is not None:
             world.feed.stop()
         await world.gateway.ask_to_stop()

@@ -19,6 +19,7 @@ from packseal_hil.rig.protocols import BusFault, Need, RigError
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Link = Literal["connecting", "healthy", "silent", "error_passive", "bus_off", "lost"]
 Bounds = tuple[float, float]
 """The least and the most."""
 
@@ -36,6 +37,8 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     receipted: Count | None = None
     pending: Count | None = None
     """Records that the agent keeps in memory because the journal cannot be written."""
+    link: Link | None = None
+    """The state of the battery's wire, as the agent sees it."""
     settled: bool = False
     """Whether every sealed record is receipted."""
     said: str | None = None
@@ -115,6 +118,8 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 60
     period_s: Seconds | None = None
     gap_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    fresh: bool = False
+    """Whether everything is done as on a new machine: `packseal init`, and decoders made from the profile's DBC."""
     zero: Literal["sample", "start"] = "sample"
     """What the times of the steps count from."""
 
@@ -194,8 +199,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     run: Literal["commit", "long"]
     """Whether every change runs it, or only the long run."""
     needs: tuple[Need, ...] = ()
-    length_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_S)] = 8
-    """From zero to the agent's stop, or from the last step where that is later; without meaning in compressed time."""
+    rest_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_S)] = 3
+    """From the last step, or from zero where there is none, to the agent's stop; without meaning in compressed time."""
     agent: Agent = msgspec.field(default_factory=Agent)
     battery: BatterySpec = msgspec.field(default_factory=BatterySpec)
     bus: Bus = msgspec.field(default_factory=Bus)

@@ -98,6 +98,8 @@ class Watch:
         )
         if any(wanted is not None and count < wanted for wanted, count in counts):
             return False
+        if when.link is not None and when.link != look.link:
+            return False
         if when.settled and not 0 < look.sealed <= look.receipted:
             return False
         return when.said is None or when.said in await self._gateway.said()
@@ -107,6 +109,7 @@ def told(when: When) -> str:
     """Return a condition in words."""
     names = ("samples", "sealed", "received", "receipted", "pending")
     words = [f"{getattr(when, name)} {name}" for name in names if getattr(when, name) is not None]
+    words += [f"a link that is {when.link}"] if when.link is not None else []
     words += ["everything receipted"] if when.settled else []
     words += [f"{when.said!r} in its log"] if when.said is not None else []
     return " and ".join(words) or "nothing"
