@@ -55,7 +55,7 @@ class VirtualDevice:
         """End all that was started, at once."""
         if self._started:
             groups = " ".join(f"-{pid}" for pid in self._started)
-            await self._machine.run(f"kill -9 -- {groups}")
+            await self._machine.run(f"kill -9 {groups}")
         self._started.clear()
 
     async def clean(self) -> None:

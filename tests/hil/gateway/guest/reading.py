@@ -29,7 +29,7 @@ async def main() -> None:
             async for batch in driver.batches():
                 for said in batch:
                     if isinstance(said, Sample):
-                        values = {f"{c.quantity}[{c.index}]": v for c, v in said.values.items()}
+                        values = {f"{c.quantity.name.lower()}[{c.index}]": v for c, v in said.values.items()}
                         print(json.dumps(values), flush=True)  # noqa: T201
 
 
