@@ -34,7 +34,7 @@ SPECS = st.builds(
 COUNTERS = [f for f in Field if f.unit in ("Ah", "kWh", "min") and f is not Field.REMAINING_CAPACITY]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(SPECS, st.integers(0, 2**32))
 def test_any_battery_behaves(spec: BatterySpec, seed: int) -> None:
     battery = open_battery(spec, seed)
