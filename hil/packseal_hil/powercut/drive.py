@@ -19,6 +19,8 @@ STOPPING = "stopping"
 STARTING = "start after a stop"
 KILLED = "start after a kill"
 PHASES = (FIRST_START, RECORDING, SENDING, STOPPING, STARTING, KILLED)
+STEP_S = 0.1
+
 MOUNTING = "mounting after a cut"
 CUT = "start after a cut"
 CONTROL_PHASES = PHASES[:3]
@@ -91,9 +93,12 @@ class Drive:
     async def _until(self, holds: Callable[[], bool]) -> None:
         end_s = time.monotonic() + self._patience_s
         while not holds():
+            self._sink.check()
             if time.monotonic() > end_s:
                 raise RigError(f"the sink received nothing new for {self._patience_s:g} s: see the agents' output")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(STEP_S)
+            for station in self._stations:
+                await station.check()
 
     @asynccontextmanager
     async def _phase(self, name: str) -> AsyncIterator[None]:

@@ -62,6 +62,9 @@ class Station(Protocol):
     async def kill(self) -> None:
         """End it without warning; what it wrote stays with the kernel."""
 
+    async def check(self) -> None:
+        """Raise RigError when the agent has ended by itself."""
+
     async def stored(self) -> dict[bytes, int]:
         """Return how many records it says it has stored since it was started, by log; nothing where it is not asked."""
 

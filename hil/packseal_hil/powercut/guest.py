@@ -42,9 +42,7 @@ class GuestStation:
     async def start(self) -> None:
         """Start the agent."""
         config = f"{self.mount}/{gateway.DIRECTORY}/packseal.toml"
-        self._process = await self.device.start(
-            f"exec {self.command} run --config {config}", f"/run/{Path(self.mount).name}.output"
-        )
+        self._process = await self.device.start(f"exec {self.command} run --config {config}", self._output)
 
     async def stop(self) -> None:
         """End it in good order."""
@@ -56,14 +54,26 @@ class GuestStation:
         """SIGKILL."""
         await self.device.run(f"kill -KILL {self._process}; {self._wait()}", timeout_s=STOP_S)
 
+    async def check(self) -> None:
+        """Raise RigError when it has ended by itself."""
+        done = await self.device.run(f"{self._gone()} && tail -n 3 {self._output}")
+        if not done.code:
+            raise RigError(f"the agent of {self.issuer} does not run in the guest: {done.output.strip()}")
+
     async def stored(self) -> dict[bytes, int]:
         """Return nothing: asking would cost the emulated processor more than it does to record."""
         return {}
 
-    def _wait(self) -> str:
+    @property
+    def _output(self) -> str:
+        return f"/run/{Path(self.mount).name}.output"
+
+    def _gone(self) -> str:
         # A process that has ended stays in the table, as a zombie, until its parent asks for its code.
-        gone = f'[ ! -e /proc/{self._process} ] || grep -q "^State:.Z" /proc/{self._process}/status'
-        return f"until {gone}; do sleep 0.1; done"
+        return f'{{ [ ! -e /proc/{self._process} ] || grep -q "^State:.Z" /proc/{self._process}/status; }}'
+
+    def _wait(self) -> str:
+        return f"until {self._gone()}; do sleep 0.1; done"
 
 
 class GuestRecording:

@@ -68,6 +68,10 @@ class LocalStation:
         """SIGKILL."""
         self._running().kill()
 
+    async def check(self) -> None:
+        """Raise RigError when it has ended by itself."""
+        self._running()
+
     async def stored(self) -> dict[bytes, int]:
         """Ask the agent over its status socket; nothing while it does not answer."""
         if self._agent is None or self._agent.code is not None:
@@ -85,7 +89,8 @@ class LocalStation:
 
     def _running(self) -> Child:
         if self._agent is None or self._agent.code is not None:
-            raise RigError(f"the agent of {self.issuer} does not run (output: {self.output})")
+            told = self._agent.tail() if self._agent else "it was not started"
+            raise RigError(f"the agent of {self.issuer} does not run: {told} (output: {self.output})")
         return self._agent
 
 

@@ -83,6 +83,15 @@ class LocalSink:
         except InputError as error:
             raise RigError(str(error)) from error
 
+    def check(self) -> None:
+        """Raise RigError with the end of its log when it has ended by itself."""
+        try:
+            for child in (self._broker, self._sink):
+                if child is not None:
+                    child.check()
+        except InputError as error:
+            raise RigError(str(error)) from error
+
     def stop(self) -> None:
         """Stop the sink; agents then record for themselves. The broker goes on."""
         if self._sink is not None:

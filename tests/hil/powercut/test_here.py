@@ -1,6 +1,8 @@
 """Power cuts without a virtual machine: real agents on real ext4 disks of this machine, whose writes are logged."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from packseal_hil.powercut.disks import NORMAL, SAFE, UNSAFE
 from packseal_hil.powercut.drive import CONTROL_PHASES, CUT, MOUNTING, PHASES
 from packseal_hil.powercut.judge import Fault
 from packseal_hil.powercut.trail import Ack
+from packseal_hil.rig.protocols import RigError
 from packseal_hil.story import Story
 
 CUTS, CONTROL_CUTS = 60, 12
@@ -79,6 +82,17 @@ def test_a_journal_that_syncs_now_and_then_is_caught_too(recording: here.Recorde
     outcome = Campaign(recording.directories[NORMAL]).run(60, SEED)
     assert len(outcome.with_fault(Fault.LOST)) > 30
     assert outcome.with_fault(Fault.CORRUPT, Fault.CHAIN) == []  # it loses the end, and only that
+
+
+def test_an_agent_that_does_not_run_is_told_and_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(here, "AGENT", [sys.executable, "-c", "import sys; sys.exit('no agent today')"])
+    with pytest.raises(RigError, match=r"safe does not run: no agent today"):
+        asyncio.run(here.record(tmp_path, (SAFE,)))
+    assert str(tmp_path) not in subprocess.run(["losetup", "--list"], capture_output=True, text=True, check=True).stdout
+    with pytest.raises(RigError, match="no recording in"):
+        Campaign(tmp_path / SAFE)
 
 
 def test_sectors_may_be_torn_too(recording: here.Recorded, *, wants_long_ones: bool) -> None:
