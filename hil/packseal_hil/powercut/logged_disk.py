@@ -25,7 +25,9 @@ SECTOR_BYTES = 512  # of the log; what loop devices and virtio-blk write at leas
 START_S = 20.0
 STEP_S = 0.01
 COMMAND_S = 60.0
-PROGRAMS = {"qemu-storage-daemon": "qemu-utils", "mount": "mount", "umount": "mount", "mke2fs": "e2fsprogs"}
+PROGRAMS = {"qemu-storage-daemon": "qemu-system-common", "mount": "mount", "umount": "mount", "mke2fs": "e2fsprogs"}
+"""And the packages of Debian 12 that have them."""
+
 DEVICES = (Path("/dev/fuse"), Path("/dev/loop-control"))
 
 
