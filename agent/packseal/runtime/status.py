@@ -1,6 +1,7 @@
 """Status: what the running agent says of itself, as JSON over a Unix socket that only its owner may open."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import time
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from packseal.runtime.agent import Agent, Recording
 
 KIB_PER_MIB = 1024
+PROCESS = Path("/proc/self/status")
 PATH_LIMIT = 107  # unix(7): sun_path holds 108 bytes with its closing zero
 HEARD = ("frames", "unknown", "short", "flawed", "dropped", "samples", "error_frames", "doubles", "rescaled")
 ASKED = ("requests", "answers", "negative", "unanswered", "unexpected", "cut", "refused", "unsent")
@@ -71,6 +73,19 @@ class StatusServer:
             writer.close()
 
 
+def peak_memory_mib() -> float:
+    """Return the most memory that this process has held.
+
+    VmHWM (proc(5)), for ru_maxrss of getrusage(2) survives execve(2): it is at least what the parent held.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        for line in PROCESS.read_text("ascii", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmHWM":
+                return int(value.split()[0]) / KIB_PER_MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB
+
+
 def describe(agent: "Agent") -> dict[str, Any]:
     """Return the state of every part of `agent`."""
     return {
@@ -80,7 +95,7 @@ def describe(agent: "Agent") -> dict[str, Any]:
             "kid": agent.kid.hex(),
             "log_id": agent.gateway_log.log_id.hex(),
             "uptime_s": round(time.monotonic() - _BEGAN_S, 1),
-            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB,
+            "peak_memory_mib": peak_memory_mib(),
             "cpu_s": round(time.process_time(), 3),
             "configuration": str(agent.config.path),
         },
