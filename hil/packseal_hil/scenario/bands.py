@@ -25,10 +25,8 @@ def title(step: Step) -> str:
         case Shape(loss_pct=loss, delay_ms=delay):
             words = [f"{loss:g} % lost"] * bool(loss) + [f"{delay:g} ms late"] * bool(delay)
             return f"network: {', '.join(words) or 'mended'}"
-        case ClockStep(by_s=float() as by_s):
-            return f"clock: {by_s:+g} s"
-        case ClockStep(to_s=to_s):
-            return f"clock: set to {to_s:g} s"
+        case ClockStep(by_s=by_s, to_s=to_s):
+            return f"clock: set to {to_s:g} s" if by_s is None else f"clock: {by_s:+g} s"
         case int():
             return f"bus: {done} foreign frames/s"
     return f"{step.action}: {done}"

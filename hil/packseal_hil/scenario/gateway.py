@@ -39,6 +39,7 @@ class Look(msgspec.Struct, frozen=True):
     link: str = ""
     uptime_s: float = 0
     memory_mib: float = 0
+    cpu_s: float = 0
     halted: int = 0
 
 

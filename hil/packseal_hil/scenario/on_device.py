@@ -75,6 +75,7 @@ def look(journal: str, status: str) -> dict[str, Any]:
         found["pending"] = document["journal"]["pending"]
         found["link"] = document["batteries"][0]["link"]["state"]
         found["uptime_s"] = document["gateway"]["uptime_s"]
+        found["cpu_s"] = document["gateway"]["cpu_s"]
         found["memory_mib"] = peak_mib(pid)
         found["halted"] = len((document["uplink"] or {}).get("halted", ()))
     return found

@@ -50,7 +50,7 @@ async def run(name: str, scenario: Scenario, rig: Rig, work: Path) -> Story:
     finally:
         try:
             await rig.reset()
-        except RigError as error:
+        except (RigError, OSError) as error:
             story.error = story.error or f"the rig cannot be reset: {error}"
     story.took_s = time.monotonic() - began_s
     return story
@@ -128,7 +128,9 @@ async def _evidence(world: World) -> Evidence:
 
 def _figures(world: World) -> dict[str, float]:
     watch = world.watch
-    figures = {"memory_mib": watch.look.memory_mib, "records": float(watch.look.sealed)}
+    look = watch.last_answer
+    figures = {"agent_memory_mib": look.memory_mib, "agent_cpu_s": look.cpu_s, "agent_uptime_s": look.uptime_s}
+    figures["records"] = float(watch.look.sealed)
     if watch.first_sample_s is not None:
         figures["first_sample_s"] = round(watch.first_sample_s, 1)
     if watch.first_receipt_s is not None:

@@ -20,7 +20,7 @@ class Watch:
         self._operator = operator
         self._began_s = began_s
         self._samples_before = 0
-        self.look = Look()
+        self.look = self.last_answer = Look()
         self.received = 0
         self.first_receipt_s: float | None = None
         self.first_sample_s: float | None = None
@@ -51,7 +51,7 @@ class Watch:
         """Look."""
         found = await self._gateway.look()
         if found.answers and found.samples >= self.look.samples:
-            self.look = found
+            self.look = self.last_answer = found
         elif found.number:
             self.look = Look(
                 sealed=max(found.sealed, self.look.sealed),
