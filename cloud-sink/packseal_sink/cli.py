@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -114,7 +115,10 @@ def _init(args: argparse.Namespace) -> None:
     try:
         args.directory.mkdir(parents=True, exist_ok=True)
         file.create(args.directory / "sink.key")
-        path.write_text(TEMPLATE.format(id=re.sub(r'(["\\])', r"\\\1", name)), "utf-8")
+        with path.open("x", encoding="utf-8") as written:
+            written.write(TEMPLATE.format(id=re.sub(r'(["\\])', r"\\\1", name)))
+            written.flush()
+            os.fsync(written.fileno())  # else a power cut within half a minute leaves an empty file
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     print(f"made {path} for sink {name}")

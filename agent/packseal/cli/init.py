@@ -1,6 +1,7 @@
 """packseal init: a configuration to start from, and the gateway's key."""
 
 import argparse
+import os
 import uuid
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def execute(args: argparse.Namespace) -> int:
     try:
         args.directory.mkdir(parents=True, exist_ok=True)
         signer = key_file.create(key, Algorithm.ES256 if args.p256 else Algorithm.EDDSA)
-        path.write_text(text, "utf-8")
+        _write(path, text)
     except OSError as error:
         raise StorageError(f"cannot write {error.filename}: {error.strerror}") from error
     print(f"wrote {path}, {key} and {key.with_suffix('.pub')}")
@@ -94,3 +95,10 @@ def execute(args: argparse.Namespace) -> int:
     print(f"next: give {key.with_suffix('.pub')} to the sink's operator and edit {path},")
     print(f"then run packseal doctor --config {path}")
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut within half a minute leaves an empty file, and a key without its id
