@@ -7,10 +7,10 @@ from packseal_hil.powercut import gateway, logged_disk, trail
 from packseal_hil.powercut.sink import LocalSink
 from packseal_hil.powercut.trail import Ack, Phase, Trail
 
-SAFE, UNSAFE, NORMAL = "safe", "unsafe", "normal"
-"""The agent as it is, and two negative controls: a journal that never syncs, and one that does now and then."""
+SAFE, UNSAFE, NORMAL, LATE = "safe", "unsafe", "normal", "late"
+"""The agent as it is, and negative controls: a journal that never syncs, one that does now and then, one too late."""
 
-LEVELS = {UNSAFE: "OFF", NORMAL: "NORMAL"}
+LEVELS = {UNSAFE: "OFF", NORMAL: "NORMAL", LATE: "LATE"}
 """What unsafe.py is given for each control."""
 
 BYTES = 64 << 20

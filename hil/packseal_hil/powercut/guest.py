@@ -82,7 +82,7 @@ class GuestRecording:
     Args:
         work: an empty directory; the trails' directories are made in it, by name.
         host: how the guest reaches this machine's loopback.
-        names: SAFE for the agent as it is, UNSAFE and NORMAL for the controls.
+        names: SAFE for the agent as it is, the others of disks.py for controls.
         speed: windows per second of each agent.
     """
 

@@ -107,7 +107,7 @@ async def record(work: Path, names: Sequence[str] = (SAFE, UNSAFE), pace_s: floa
 
     Args:
         work: an empty directory.
-        names: SAFE for the agent as it is, UNSAFE and NORMAL for the controls.
+        names: SAFE for the agent as it is, the others of disks.py for controls.
         pace_s: how long phases without an end of their own last.
 
     Raises:

@@ -3,7 +3,6 @@
 import shutil
 import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ class LocalSink:
         self._places = Places(directory)
         self._broker: Child | None = None
         self._sink: Child | None = None
+        self._reader: sqlite3.Connection | None = None
         self.port: int = twin.port if twin else places.free_port()
         self.broker_port = places.free_port() if broker else None
         if twin is None:
@@ -107,6 +107,9 @@ class LocalSink:
     def close(self) -> None:
         """Leave nothing running."""
         self.stop()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self._broker is not None:
             self._broker.end(END_S)
             self._broker = None
@@ -123,7 +126,8 @@ class LocalSink:
     def _ask(self, query: str, *values: bytes | int) -> list[Any]:
         uri = f"{self._places.sink_database.absolute().as_uri()}?mode=ro"
         try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=END_S)) as connection:
-                return connection.execute(query, values).fetchall()
+            if self._reader is None:  # kept open: it is asked hundreds of times a second
+                self._reader = sqlite3.connect(uri, uri=True, timeout=END_S)
+            return self._reader.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise RigError(f"the sink's database cannot be read: {error}") from error

@@ -1,18 +1,25 @@
-"""The negative control: the agent's command line on a journal that does not sync as it should. Only for the bench.
+"""The negative controls: the agent's command line on a journal that does not sync as it should. Only for the bench.
 
-`python unsafe.py LEVEL run --config FILE` does what `packseal run` does, but every `PRAGMA synchronous` says LEVEL
+`python unsafe.py LEVEL run --config FILE` does what `packseal run` does, but no `PRAGMA synchronous` is obeyed
 (https://sqlite.org/pragma.html#pragma_synchronous). With OFF SQLite leaves it to the kernel when something reaches the
-disk; with NORMAL it syncs only now and then. A power cut must lose acknowledged records of such a journal, else the
-bench does not cut. Not in the wheel, and needs packseal and nothing else, so that it runs in a guest too.
+disk; with NORMAL it syncs only now and then; with LATE every commit is synced, but 50 ms after it was said to be. A
+power cut must lose acknowledged records of such a journal, else the bench does not cut. Not in the wheel, and needs
+packseal and nothing else, so that it runs in a guest too.
 """
 
+import contextlib
+import os
 import sqlite3
 import sys
+import threading
 from typing import Any
 
 from packseal.cli import main
 
-LEVELS = ("OFF", "NORMAL")
+LEVELS = {"OFF": "OFF", "NORMAL": "NORMAL", "LATE": "OFF"}
+"""What each level sets `synchronous` to."""
+
+LATE_S = 0.05
 
 _connect = sqlite3.connect
 
@@ -20,14 +27,25 @@ _connect = sqlite3.connect
 class Unsafe(sqlite3.Connection):
     """A connection whose statements cannot make it sync more than `level` says."""
 
-    level = LEVELS[0]
+    level = "OFF"
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Run a statement; one that sets how it syncs sets `level`."""
+        """Run a statement; one that sets how it syncs sets what `level` says."""
         words = sql.upper().split()
         if words[:2] == ["PRAGMA", "SYNCHRONOUS"]:
-            sql = f"PRAGMA synchronous = {self.level}"
-        return super().execute(sql, parameters)
+            sql = f"PRAGMA synchronous = {LEVELS[self.level]}"
+        cursor = super().execute(sql, parameters)
+        if words == ["COMMIT"] and self.level == "LATE":
+            (_, _, path) = super().execute("PRAGMA database_list").fetchone()
+            threading.Timer(LATE_S, sync, [path, f"{path}-wal"]).start()
+        return cursor
+
+
+def sync(*paths: str) -> None:
+    """Bring files to the disk; one that is not there, or no longer, is left out."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:  # noqa: PTH123 - SQLite's own name
+            os.fsync(file.fileno())
 
 
 def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
@@ -41,6 +59,6 @@ if __name__ == "__main__":
     print("negative control: this journal is NOT safe against power cuts", file=sys.stderr, flush=True)  # noqa: T201
     Unsafe.level = sys.argv.pop(1)
     if Unsafe.level not in LEVELS:
-        sys.exit(f"unsafe.py: the level must be {' or '.join(LEVELS)}, not {Unsafe.level!r}")
+        sys.exit(f"unsafe.py: the level must be one of {', '.join(LEVELS)}, not {Unsafe.level!r}")
     sqlite3.connect = connect  # type: ignore[assignment]
     sys.exit(main())

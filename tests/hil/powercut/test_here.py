@@ -12,7 +12,7 @@ import pytest
 from packseal_hil.powercut import here, logged_disk, recover, verdicts
 from packseal_hil.powercut.campaign import Campaign, Outcome
 from packseal_hil.powercut.cut import Tear
-from packseal_hil.powercut.disks import NORMAL, SAFE, UNSAFE
+from packseal_hil.powercut.disks import LATE, NORMAL, SAFE, UNSAFE
 from packseal_hil.powercut.drive import CONTROL_PHASES, CUT, MOUNTING, PHASES
 from packseal_hil.powercut.judge import Fault
 from packseal_hil.powercut.trail import Ack
@@ -36,7 +36,7 @@ def began_wall_s() -> float:
 def recording(began_wall_s: float, tmp_path_factory: pytest.TempPathFactory, *, wants_long_ones: bool) -> here.Recorded:
     work = tmp_path_factory.mktemp(f"cuts{int(began_wall_s)}")
     if wants_long_ones:
-        return asyncio.run(here.record(work, (SAFE, UNSAFE, NORMAL), LONG_PACE_S))
+        return asyncio.run(here.record(work, (SAFE, UNSAFE, NORMAL, LATE), LONG_PACE_S))
     return asyncio.run(here.record(work))
 
 
@@ -82,6 +82,14 @@ def test_a_journal_that_syncs_now_and_then_is_caught_too(recording: here.Recorde
     outcome = Campaign(recording.directories[NORMAL]).run(60, SEED)
     assert len(outcome.with_fault(Fault.LOST)) > 30
     assert outcome.with_fault(Fault.CORRUPT, Fault.CHAIN) == []  # it loses the end, and only that
+
+
+def test_a_journal_that_syncs_50_ms_late_is_caught_too(recording: here.Recorded, *, wants_long_ones: bool) -> None:
+    if not wants_long_ones:
+        pytest.skip("the control that syncs late is recorded with --long only")
+    outcome = Campaign(recording.directories[LATE]).run(120, SEED)
+    assert len(outcome.with_fault(Fault.LOST)) > 10
+    assert 0 < outcome.worst_loss < 40
 
 
 def test_an_agent_that_does_not_run_is_told_and_nothing_is_left_behind(
