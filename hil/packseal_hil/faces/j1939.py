@@ -31,9 +31,10 @@ def groups(file: ProfileFile) -> Iterator[tuple[int, MessageLayout]]:
     """Yield the address and the layout of every group that the profile names; those asked for are broadcast, too."""
     known = {split(address).pgn: address for address in (file.profile.identify.ids if file.profile.identify else ())}
     for layout in answer.read(file):
-        if layout.address < GROUPS:
+        number = layout.address - GROUPS
+        if not 0 <= number < len(file.profile.pgn):
             continue
-        table = file.profile.pgn[layout.address - GROUPS]
+        table = file.profile.pgn[number]
         source = SOURCE if table.source is None else table.source
         to = GLOBAL if table.pgn >> 8 & 0xFF < PDU2 else 0
         yield known.get(table.pgn, EFF_FLAG | PRIORITY << 26 | table.pgn << 8 | to << 8 | source), layout

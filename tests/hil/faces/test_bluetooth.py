@@ -71,6 +71,23 @@ def test_a_central_finds_reads_and_is_notified(tmp_path: Path, own: OwnAddressTy
     asyncio.run(scenario())
 
 
+def test_a_machine_whose_power_is_cut_holds_nobody_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = tmp_path / "h4"
+        transport, device = await central(path)
+        async with Peripheral(path, lambda: 50, lambda: 300, notify_s=0.02) as battery:
+            await device.power_on()
+            await device.connect(BATTERY_ADDRESS, own_address_type=OwnAddressType.PUBLIC, timeout=WAIT_S)
+            await until(lambda: battery.is_connected)
+            transport.server.close()
+            transport.sink.transport.abort()
+            await asyncio.sleep(0.1)
+            ended_s = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - ended_s < 3 * bluetooth.DISCONNECT_S
+
+    asyncio.run(scenario())
+
+
 def test_values_stay_within_their_fields() -> None:
     assert bluetooth._level(-3) == b"\x00"
     assert bluetooth._level(104.2) == b"\x64"

@@ -11,7 +11,6 @@ from tests.hil.faces.reading import WITH_DBC, WITH_GROUPS, face_of, fields_of, h
 
 from packseal.core.quantities import Channel, Quantity
 from packseal.core.sample import Flaw
-from packseal_drivers import profile as profiles
 from packseal_hil.faces import CanFace
 from packseal_hil.rig.protocols import CanFrame
 
@@ -164,8 +163,3 @@ def test_a_group_longer_than_a_frame_goes_as_a_broadcast_transfer(tmp_path: Path
 
 def test_a_profile_that_is_only_asked_broadcasts_nothing() -> None:
     assert CanFace("hyundai/kona_uds").frames(values_at("hyundai/kona_uds", 0.5), 0, 100) == []
-
-
-def test_every_shipped_profile_is_covered() -> None:
-    asked = [n for n in profiles.names() if profiles.load(n).profile.request]
-    assert {*WITH_DBC, *WITH_GROUPS, *asked} == set(profiles.names())
