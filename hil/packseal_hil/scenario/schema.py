@@ -35,6 +35,8 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     received: Count | None = None
     """Records that the sink holds."""
     receipted: Count | None = None
+    refused: Count | None = None
+    """Records that the sink has refused, whosever."""
     pending: Count | None = None
     """Records that the agent keeps in memory because the journal cannot be written."""
     link: Link | None = None

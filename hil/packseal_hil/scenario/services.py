@@ -29,6 +29,7 @@ PATIENCE_S = 10.0
 ANSWER_S = 20.0
 LOOK_S = 0.02
 LIMIT_BYTES = 16 << 20
+REFUSED = "SELECT coalesce(sum(count), 0) FROM tally WHERE what LIKE 'refused.%'"
 
 
 class Server:
@@ -114,20 +115,21 @@ class Operator:
         except PacksealError as error:
             raise RigError(f"the gateway cannot be enrolled: {error}") from error
 
-    def received(self) -> int:
-        """Return how many records the sink holds."""
+    def counts(self) -> tuple[int, int]:
+        """Return how many records the sink holds and how many it has refused."""
         path = self.places.sink_database
         if not path.exists():
-            return 0
+            return 0, 0
         try:
             connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)
             try:
-                (count,) = connection.execute("SELECT coalesce(sum(next_sequence), 0) FROM log").fetchone()
+                (received,) = connection.execute("SELECT coalesce(sum(next_sequence), 0) FROM log").fetchone()
+                (refused,) = connection.execute(REFUSED).fetchone()
             finally:
                 connection.close()
         except sqlite3.Error as error:
             raise RigError(f"the sink's database cannot be read: {error}") from error
-        return int(count)
+        return int(received), int(refused)
 
     async def ask(self, path: str) -> Any:
         """Return a JSON document of the sink's, None where it has none; raises RigError when it does not answer."""

@@ -21,7 +21,7 @@ class Watch:
         self._began_s = began_s
         self._samples_before = 0
         self.look = self.last_answer = Look()
-        self.received = 0
+        self.received = self.refused = 0
         self.first_receipt_s: float | None = None
         self.first_sample_s: float | None = None
         self.points: list[Point] = []
@@ -58,7 +58,7 @@ class Watch:
                 receipted=max(found.receipted, self.look.receipted),
                 samples=self.look.samples,
             )
-        self.received = self._operator.received()
+        self.received, self.refused = self._operator.counts()
         if self.first_sample_s is None and self.samples:
             self.first_sample_s = self.now_s
         if self.first_receipt_s is None and self.look.receipted:
@@ -94,6 +94,7 @@ class Watch:
             (when.sealed, look.sealed),
             (when.received, self.received),
             (when.receipted, look.receipted),
+            (when.refused, self.refused),
             (when.pending, look.pending),
         )
         if any(wanted is not None and count < wanted for wanted, count in counts):
@@ -107,7 +108,7 @@ class Watch:
 
 def told(when: When) -> str:
     """Return a condition in words."""
-    names = ("samples", "sealed", "received", "receipted", "pending")
+    names = ("samples", "sealed", "received", "receipted", "refused", "pending")
     words = [f"{getattr(when, name)} {name}" for name in names if getattr(when, name) is not None]
     words += [f"a link that is {when.link}"] if when.link is not None else []
     words += ["everything receipted"] if when.settled else []

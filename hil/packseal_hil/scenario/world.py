@@ -1,6 +1,7 @@
 """World: everything of one scenario that runs, and what its steps do to it."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,8 @@ from packseal_hil.scenario.watch import Watch
 
 SEED = 4
 TRACE_POINTS = 600
-OWN_RECORDS = 4
-"""Of the second agent: beyond where the first one's log was copied, so that the two histories have parted."""
+PARTED = When(samples=4)
+"""Of the second agent: then it has sealed windows of its own, so that the two histories have parted."""
 
 
 class World:
@@ -90,7 +91,8 @@ class World:
         """End everything that is this scenario's own; the rig is reset by its owner."""
         for gateway in (self.gateway, self.second):
             if gateway is not None:
-                await gateway.leave()
+                with contextlib.suppress(RigError):  # it may be off; what went wrong before is what must be told
+                    await gateway.leave()
         await self.operator.stop()
 
     def _record(self) -> bytes:
@@ -164,12 +166,11 @@ class World:
         elif step.second == "kill":
             await self.second.kill()
         else:
-            before = (await self.second.look()).sealed
             await self.second.start()
             watch = Watch(self.second, self.operator, self.began_s)
             async with asyncio.TaskGroup() as group:
                 looking = group.create_task(watch.run(), name="watch of the second")
-                await watch.until(When(sealed=max(before, self.watch.look.receipted) + OWN_RECORDS, samples=1))
+                await watch.until(PARTED)
                 looking.cancel()
 
 
