@@ -1,5 +1,6 @@
 """Frames of the demo, read again by the agent's own decoders."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,18 @@ RANGES = {
     Channel(Quantity.TEMPERATURE_C): (-60, 150),
     Channel(Quantity.STATE_OF_CHARGE_PCT): (0, 100),
 }
+
+PROFILE = """
+name = "maker/pack"
+title = "A pack"
+source = "made up"
+dbc = "pack.dbc"
+[[signal]]
+message = "P"
+signal = "S"
+quantity = "state_of_charge_pct"
+not_available = [0, 255, 7]
+"""
 
 
 def read(decoders: Decoders, frames: list[tuple[int, bytes]]) -> tuple[dict[Channel, float], dict[Channel, Flaw]]:
@@ -71,3 +84,14 @@ def test_every_channel_of_the_reference_pack_is_said(t_s: float) -> None:
         coarse = channel.quantity in {Quantity.TEMPERATURE_C, Quantity.STATE_OF_HEALTH_PCT}
         assert value == pytest.approx(values[channel], abs=0.51 if coarse else 0.051), channel
     assert len(frames) == len(set(frames))
+
+
+@pytest.mark.parametrize(("value", "read_as"), [(0.0, 1.0), (-5.0, 1.0), (255.0, 254.0), (7.0, 8.0)])
+def test_a_value_that_is_said_never_looks_like_one_that_is_not(tmp_path: Path, value: float, read_as: float) -> None:
+    (tmp_path / "pack.dbc").write_text('BO_ 256 P: 8 B\n SG_ S : 0|8@1+ (1,0) [0|255] "" B\n')
+    (tmp_path / "pack.toml").write_text(PROFILE)
+    name = str(tmp_path / "pack.toml")
+    channel = Channel(Quantity.STATE_OF_CHARGE_PCT)
+    said, flaws = read(compile_decoders(profiles.load(name)), Framing(name).frames({channel: value}))
+    assert said == {channel: read_as}
+    assert not flaws

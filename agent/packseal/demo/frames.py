@@ -84,6 +84,7 @@ def _pattern(field: Field, value: float | None) -> int:
         return int.from_bytes(struct.pack(FLOATS[bits.length], physical), "little")
     least, greatest = bits.raw_limits
     raw = min(greatest, max(least, round((physical - bits.offset) / bits.scale)))
+    inwards = -1 if raw > (least + greatest) // 2 else 1
     while raw in field.sentinels:
-        raw += 1 if raw < 0 else -1
+        raw += inwards
     return raw
