@@ -27,7 +27,7 @@ PACKAGES = (
     "tpm2-tools",
 )
 # The project's own tests of its CAN links run in the guest.
-TEST_WHEELS = ("pytest", "pytest-timeout", "hypothesis", "can-isotp", "udsoncan")
+TEST_WHEELS = ("pytest", "pytest-timeout", "hypothesis")
 
 # Loaded before the root file system is there. crc32c is asked of the kernel's crypto by ext4, by name.
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "9pnet_virtio", "9p", "virtio_console")
@@ -52,7 +52,7 @@ class Arch(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What QEMU emulates for an architecture, and how wheels name it."""
+    """What QEMU emulates for an architecture, and how wheels name it; `uarts` are the guest's names of Parts.uarts."""
 
     qemu: str
     qemu_package: str
@@ -60,12 +60,15 @@ class Board:
     cpu: str
     console: str
     wheel_machine: str
+    uarts: tuple[str, str]
 
 
 BOARDS = {
-    Arch.AMD64: Board("qemu-system-x86_64", "qemu-system-x86", "q35", "qemu64", "ttyS0", "x86_64"),
+    Arch.AMD64: Board("qemu-system-x86_64", "qemu-system-x86", "q35", "qemu64", "ttyS0", "x86_64", ("ttyS1", "ttyS2")),
     # Cortex-A72 is the core of the Raspberry Pi 4 (BCM2711).
-    Arch.ARM64: Board("qemu-system-aarch64", "qemu-system-arm", "virt", "cortex-a72", "ttyAMA0", "aarch64"),
+    Arch.ARM64: Board(
+        "qemu-system-aarch64", "qemu-system-arm", "virt", "cortex-a72", "ttyAMA0", "aarch64", ("ttyS0", "ttyS1")
+    ),
 }
 
 OLDEST_GLIBC, NEWEST_GLIBC = 17, 41  # 2.17 is manylinux2014 (PEP 599); trixie has 2.41

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rich.console import Console
 from packseal_hil.gateway import contents, initrd, wheels
 from packseal_hil.gateway.archive import Archive
 from packseal_hil.gateway.contents import BOARDS, BOOT_MODULES, MODULES, PACKAGES, SUITE, Arch
+from packseal_hil.gateway.foreign import ForeignTree
 from packseal_hil.gateway.programs import call, need, need_root
 from packseal_hil.gateway.tree import Say, Tree
 from packseal_hil.rig.protocols import RigError
@@ -34,6 +36,7 @@ BUILDERS = {
     "tar": "tar",
 }
 A_DAY_S = 86_400
+NATIVE = Arch.AMD64  # the tree whose programs this machine can run
 MEBIBYTE = 1 << 20
 SPARE_BYTES = 300 * MEBIBYTE  # for what the guest writes
 
@@ -73,14 +76,15 @@ def ensure(cache: Path, arch: Arch = Arch.AMD64) -> Image:
     need({board.qemu: board.qemu_package}, "The virtual gateway")
     directory = _debian(cache, arch)
     with _alone(cache), progress(f"Virtual gateway ({arch})") as say:
-        if is_new := not (is_cached(cache, arch) and _project(directory).is_file()):
+        project = _project(_debian(cache, NATIVE))
+        if is_new := not (is_cached(cache, arch) and project.is_file()):
             need_root("Building the image of the virtual gateway")
             need(BUILDERS, "Building the image of the virtual gateway")
-            if not is_cached(cache, arch):
-                forget_old(cache)
-                _build_debian(directory, arch, say)
-            _build_project(directory, arch, say)
-        project = _project(directory)
+            forget_old(cache)
+            for each in dict.fromkeys((NATIVE, arch)):
+                if not is_cached(cache, each):
+                    _build_debian(cache, each, say)
+            _build_project(cache, say)
         os.utime(directory)
     took_s = time.monotonic() - began_s if is_new else 0
     return Image(arch, directory / "kernel", directory / "initrd", directory / "root.ext4", project, took_s)
@@ -126,17 +130,25 @@ def _project(directory: Path) -> Path:
     return directory / f"project-{wheels.project_key(wheels.CHECKOUT)}.tar"
 
 
-def _build_debian(directory: Path, arch: Arch, say: Say) -> None:
+def _tree(cache: Path, arch: Arch) -> Tree:
+    directory = _debian(cache, arch)
+    archive = Archive(directory / "apt", arch)
+    if arch is NATIVE:
+        return Tree(directory, arch, archive)
+    return ForeignTree(directory, arch, archive, Tree(_debian(cache, NATIVE), NATIVE, archive).root)
+
+
+def _build_debian(cache: Path, arch: Arch, say: Say) -> None:
     """Build the first layer; root.ext4 gets its name last, so that what was interrupted is built again."""
+    directory = _debian(cache, arch)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    archive = Archive(directory / "apt", arch)
     (directory / "apt").mkdir()
-    tree = Tree(directory, arch, archive)
+    tree = _tree(cache, arch)
     tree.unpack_debian(say)
     tree.add_kernel(say)
     busybox = directory / "busybox"
-    call(["dpkg-deb", "--extract", archive.fetch("busybox-static"), busybox], "Unpacking busybox")
+    call(["dpkg-deb", "--extract", tree.fetch("busybox-static"), busybox], "Unpacking busybox")
     initrd.build(_program(busybox), tree.modules, directory / "initrd")
     tree.finish()
     tree.add_environment(wheels.CHECKOUT, say)
@@ -144,6 +156,8 @@ def _build_debian(directory: Path, arch: Arch, say: Say) -> None:
     part = directory / "root.part"
     _make_disk(tree.root, part)
     shutil.rmtree(directory / "apt")
+    if arch is not NATIVE:
+        shutil.rmtree(tree.root)
     part.rename(directory / "root.ext4")
 
 
@@ -161,10 +175,10 @@ def _make_disk(root: Path, target: Path) -> None:
     call(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", root, target], "Making the guest's root disk")
 
 
-def _build_project(directory: Path, arch: Arch, say: Say) -> None:
-    """Build the second layer: what pip would install and compile, as files to unpack."""
+def _build_project(cache: Path, say: Say) -> None:
+    """Build the second layer, one for all architectures: what pip would install and compile, as files to unpack."""
     say("the project's wheel")
-    tree = Tree(directory, arch, Archive(directory / "apt", arch))
+    directory, tree = _debian(cache, NATIVE), _tree(cache, NATIVE)
     made, layer = tree.root / "opt/project", tree.root / "opt/layer"
     for path in (made, layer):
         shutil.rmtree(path, ignore_errors=True)
@@ -180,4 +194,4 @@ def _build_project(directory: Path, arch: Arch, say: Say) -> None:
 
 
 if __name__ == "__main__":
-    ensure(cache_directory())
+    ensure(cache_directory(), Arch(sys.argv[1]) if sys.argv[1:] else NATIVE)

@@ -35,6 +35,7 @@ class Machine:
         self.parts = parts or Parts()
         # The path of a Unix socket may be 107 bytes long (unix(7)); `work` may be deeper than that.
         self.places = Places(work, Path(tempfile.mkdtemp(prefix="gateway-")))
+        (self.places.share / "project.tar").unlink(missing_ok=True)
         self.boot_s = 0.0
         """Seconds from QEMU's start until the guest first answered."""
         self._tpm = SoftwareTpm(self.places.sockets / "tpm", work / "tpm")
@@ -76,7 +77,8 @@ class Machine:
         (share / "units").mkdir(parents=True)
         for name in ("hand.py", "synchronise.py", "set-up", "init-small", "init-systemd"):
             shutil.copy(GUEST / name, share / name)
-        shutil.copy(self.image.project, share / "project.tar")
+        if not (share / "project.tar").exists():  # one agent for as long as the machine lives, whatever is built since
+            shutil.copy(self.image.project, share / "project.tar")
         for name, content in self.parts.units.items():
             (share / "units" / name).write_text(content)
 
@@ -184,26 +186,14 @@ class Machine:
         shutil.rmtree(self.places.sockets, ignore_errors=True)
 
 
-def make_disk(path: Path, size_mb: int, label: str = DATA_LABEL) -> None:
-    """Make an empty data disk with an ext4 file system; raises RigError.
+def make_disk(path: Path, size_mb: int, label: str = DATA_LABEL, content: Path | None = None) -> None:
+    """Make a data disk with an ext4 file system, empty or with the files of a directory; raises RigError.
 
     Nothing is reserved for root, so that a full disk is full for everybody; nothing is left to be initialised later.
     """
     path.unlink(missing_ok=True)
     with path.open("wb") as file:
         os.ftruncate(file.fileno(), size_mb << 20)
-    options = [
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-b",
-        "4096",
-        "-m",
-        "0",
-        "-L",
-        label,
-        "-E",
-        "lazy_itable_init=0,lazy_journal_init=0",
-    ]
+    options = ["-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-L", label]
+    options += ["-E", "lazy_itable_init=0,lazy_journal_init=0", *(["-d", str(content)] if content else [])]
     call(["mke2fs", *options, path], "Making the guest's data disk")

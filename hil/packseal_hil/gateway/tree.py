@@ -1,7 +1,7 @@
 """The guest's root file system as a directory: Debian, the kernel with its modules, and the virtual environment."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from packseal_hil.gateway import wheels
@@ -17,10 +17,14 @@ Say = Callable[[str], None]
 
 
 class Tree:
-    """The tree of one architecture, built step by step in `directory`."""
+    """The tree of this machine's own architecture, built step by step in `directory`, with its own programs.
+
+    `tools` is the tree whose programs are run and `at` where in it this tree lies; here it is the same.
+    """
 
     def __init__(self, directory: Path, arch: Arch, archive: Archive) -> None:
-        self.root = directory / "root"
+        self.root = self.tools = directory / "root"
+        self.at = ""
         self.kernel = directory / "kernel"
         self._directory = directory
         self._arch = arch
@@ -30,6 +34,14 @@ class Tree:
     def modules(self) -> Path:
         """The directory of the kernel's own modules, all of them, with depmod's tables."""
         return next((self.root / "kernel/usr/lib/modules").iterdir())
+
+    def fetch(self, package: str) -> Path:
+        """Download one package of this tree's architecture and return its file; raises RigError."""
+        return self._archive.fetch(package)
+
+    def use(self, argv: Sequence[str], doing: str) -> None:
+        """Run a program of `tools`; raises RigError."""
+        call(["chroot", self.tools, *argv], doing)
 
     def unpack_debian(self, say: Say) -> None:
         """Install Debian into the tree, its packages configured; raises RigError."""
@@ -42,6 +54,10 @@ class Tree:
             f"--keyring={KEYRING}",
         ]
         call(["debootstrap", *options, SUITE, self.root, mirror()], "Installing Debian for the guest")
+        self.trim()
+
+    def trim(self) -> None:
+        """Take out what nobody reads in the guest, and name it."""
         for name in UNREAD:
             shutil.rmtree(self.root / name, ignore_errors=True)
         (self.root / "etc/hostname").write_text("gateway\n")
@@ -57,28 +73,26 @@ class Tree:
         (whole / "lib").symlink_to("usr/lib")  # where depmod looks below its base directory
         shutil.copy(next((whole / "boot").glob("vmlinuz-*")), self.kernel)
         version = self.modules.name
-        call(["chroot", self.root, "depmod", "--basedir", "/kernel", version], "Indexing the kernel's modules")
+        self.use(["depmod", "--basedir", f"{self.at}/kernel", version], "Indexing the kernel's modules")
         kept = self.root / "usr/lib/modules" / version
         ModuleTree(self.modules).copy(MODULES, kept)
-        call(["chroot", self.root, "depmod", version], "Indexing the guest's modules")
+        self.use(["depmod", "--basedir", f"{self.at}/", version], "Indexing the guest's modules")
 
     def add_environment(self, checkout: Path, say: Say) -> None:
         """Make the virtual environment with all that the project depends on, not yet the project; raises RigError."""
         say("Python packages")
-        made, inside = self._directory / "wheels", self.root / "opt/wheels"
+        made = self.root / "opt/wheels"
         wheels.download(wheels.build(checkout, self._directory / "project"), checkout, self._arch, made)
-        shutil.copytree(made, inside, dirs_exist_ok=True)
-        call(["chroot", self.root, "python3", "-m", "venv", HOME], "Making the guest's virtual environment")
-        names = sorted(f"/opt/wheels/{path.name}" for path in made.iterdir())
-        self.install(["--quiet", *names])
-        shutil.rmtree(inside)
+        self.use(["python3", "-m", "venv", HOME], "Making the guest's virtual environment")
+        self.install(["--quiet", *sorted(f"/opt/wheels/{path.name}" for path in made.iterdir())])
+        shutil.rmtree(made)
 
     def install(self, arguments: list[str]) -> None:
         """Run pip in the tree without a network; raises RigError."""
         # The build machine's own pip settings name directories that are not in the tree.
         clean = ["env", "-i", "HOME=/root", "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "PIP_DISABLE_PIP_VERSION_CHECK=1"]
         pip = [*clean, f"{HOME}/bin/python", "-m", "pip", "install", "--no-index", "--no-deps"]
-        call(["chroot", self.root, *pip, *arguments], "Installing Python packages in the guest")
+        self.use([*pip, *arguments], "Installing Python packages in the guest")
 
     def finish(self) -> None:
         """Take out what only the building needed."""

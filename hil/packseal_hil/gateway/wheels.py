@@ -50,10 +50,20 @@ def build(checkout: Path, into: Path) -> Path:
 def download(wheel: Path, checkout: Path, arch: Arch, into: Path) -> None:
     """Download what the project's wheel and its tests depend on, for the guest's Python; raises RigError."""
     into.mkdir(parents=True, exist_ok=True)
-    platforms = [word for platform in wheel_platforms(arch) for word in ("--platform", platform)]
     wanted = [f"{wheel}[{','.join(EXTRAS)}]", *TEST_WHEELS]
-    options = ["--quiet", "--only-binary=:all:", "--python-version", PYTHON, *platforms]
-    options += ["--constraint", str(checkout / LOCK), "--dest", str(into)]
-    call([*PIP, "download", *options, *wanted], "Downloading the guest's wheels")
+    options = ["--constraint", str(checkout / LOCK), "--dest", str(into)]
+    call([*PIP, "download", *_for_guest(arch), *options, *wanted], "Downloading the guest's wheels")
     for copied in into.glob("packseal-*.whl"):
         copied.unlink()
+
+
+def unpack(made: Path, arch: Arch, into: Path) -> None:
+    """Unpack the wheels in `made` without running the guest's Python; raises RigError."""
+    options = ["--no-index", "--no-deps", "--no-compile", "--target", str(into)]
+    names = sorted(str(path) for path in made.glob("*.whl"))
+    call([*PIP, "install", *_for_guest(arch), *options, *names], "Unpacking the guest's wheels")
+
+
+def _for_guest(arch: Arch) -> list[str]:
+    platforms = [word for platform in wheel_platforms(arch) for word in ("--platform", platform)]
+    return ["--quiet", "--only-binary=:all:", "--python-version", PYTHON, *platforms]

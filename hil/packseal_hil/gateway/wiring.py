@@ -27,7 +27,7 @@ class Parts:
     """What a machine is fitted with.
 
     `disks`: the one whose file system has the label "packseal" is mounted at /var/lib/packseal.
-    `uarts`: names of serial ports, at most two: ttyS1 and ttyS2 in the guest, Unix sockets of that name here.
+    `uarts`: names of serial ports, at most two: Unix sockets of that name here, Board.uarts in the guest.
     `tpm`: whether there is a TPM 2.0.
     `rtc_wall_s`: the clock chip's time at power-on, in seconds since 1970; None: this machine's time.
     `init`: "small", or "systemd", which takes longer to boot.

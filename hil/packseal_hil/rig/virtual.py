@@ -20,7 +20,7 @@ from packseal_hil.rig.virtual_world import CAN_CHANNEL, DIRECTORY, SerialCan, Vi
 
 DISK_MB = 64
 CAN, BLUETOOTH = "can", "bluetooth"
-"""The names of its two serial ports: ttyS1 is the CAN adapter's, ttyS2 the Bluetooth controller's (H4)."""
+"""The names of its two serial ports: the CAN adapter's and the Bluetooth controller's (H4); see Board.uarts."""
 
 
 class VirtualDevice:

@@ -3,11 +3,12 @@
 import asyncio
 import time
 
+from packseal_hil.gateway.contents import BOARDS
 from packseal_hil.gateway.machine import Machine
 from packseal_hil.rig.protocols import RigError
 
 DIRECTORY = "/var/lib/packseal"
-CAN_PORT, CAN_CHANNEL = "/dev/ttyS1", "can0"
+CAN_CHANNEL = "can0"
 BIT_RATE = 500_000
 HOST = "10.0.2.2"  # under which QEMU's user network puts this machine's loopback
 SETTLED_S = 60.0
@@ -30,13 +31,14 @@ class SerialCan:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self._port = f"/dev/{BOARDS[machine.image.arch].uarts[0]}"
         self._slcand: int | None = None
 
     async def attach(self) -> None:
         """Start slcand and set the interface up; raises RigError."""
         await self._machine.check("modprobe -a can_raw slcan")
         # The driver itself opens and closes the adapter with the interface once it knows the bit rate (slcan-core.c).
-        self._slcand = await self._machine.start_command(f"slcand -F {CAN_PORT} {CAN_CHANNEL}", "/run/slcand.log")
+        self._slcand = await self._machine.start_command(f"slcand -F {self._port} {CAN_CHANNEL}", "/run/slcand.log")
         await until(self._machine, f"test -d /sys/class/net/{CAN_CHANNEL}", "slcand has made no CAN interface")
         set_rate = f"ip link set {CAN_CHANNEL} type can bitrate {BIT_RATE}"
         await self._machine.check(f"{set_rate} && ip link set {CAN_CHANNEL} up")
