@@ -15,13 +15,13 @@ broker:
 	@scripts/need-programs mosquitto:mosquitto
 
 test-programs:
-	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2
+	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2 \
+	    qemu-storage-daemon:qemu-system-common debugfs:e2fsprogs
 
 # The virtual gateway: QEMU, what builds its image, a TPM. The image is built once, as root, and kept in .hil/.
-hil-programs:
-	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2 \
-	    qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils debootstrap:debootstrap busybox:busybox-static \
-	    cpio:cpio zstd:zstd mke2fs:e2fsprogs swtpm:swtpm swtpm_setup:swtpm-tools $(MORE_PROGRAMS)
+hil-programs: test-programs
+	@scripts/need-programs qemu-system-x86_64:qemu-system-x86 debootstrap:debootstrap cpio:cpio swtpm:swtpm \
+	    sshd:openssh-server $(MORE_PROGRAMS)
 
 venv:
 	@scripts/make-venv .venv requirements/dev.lock project
