@@ -34,7 +34,7 @@ async def run(name: str, scenario: Scenario, rig: Rig, work: Path) -> Story:
     Args:
         name: the file's name without .toml.
         scenario: what it says.
-        rig: open.
+        rig: open, and as `reset` leaves it.
         work: an empty or absent directory of this machine for logs, journal and database.
     """
     story = Story(name, scenario.title, scenario.why, rig.title, time.time(), skipped=lacking(scenario, rig))
@@ -43,7 +43,6 @@ async def run(name: str, scenario: Scenario, rig: Rig, work: Path) -> Story:
     began_s = time.monotonic()
     try:
         _make(work)
-        await rig.reset()
         await _play(scenario, rig, work, story)
     except (RigError, PacksealError, OSError) as error:
         story.error = str(error)

@@ -46,7 +46,11 @@ run = "commit"
 [agent]
 window_s = 60
 [battery]
+chemistry = "lfp"
+cells = 15
 step_s = 10
+[bus]
+profile = "pylontech/can"
 [compressed]
 hours = 1
 [expect]

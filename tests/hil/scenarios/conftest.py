@@ -24,6 +24,7 @@ def rig(bench: str, loop: asyncio.Runner, tmp_path_factory: pytest.TempPathFacto
     made = _chosen(bench)
     try:
         loop.run(made.open(tmp_path_factory.mktemp("rig")))
+        loop.run(made.reset())
         yield made
     finally:
         loop.run(made.close())
