@@ -19,7 +19,7 @@ from packseal_hil.scenario.watch import Watch
 
 SEED = 4
 TRACE_POINTS = 600
-PARTED = When(samples=4)
+PARTED = When(samples=3)
 """Of the second agent: then it has sealed windows of its own, so that the two histories have parted."""
 
 

@@ -51,10 +51,10 @@ def test_a_record_that_is_missing_is_told(journal: Path, signer: FileSigner) -> 
 
 
 def test_a_changed_byte_is_told(journal: Path, signer: FileSigner) -> None:
-    change(
-        journal,
-        "UPDATE record SET raw = CAST(substr(raw, 1, length(raw) - 1) || x'00' AS BLOB) WHERE id & 0xffffffffff = 1",
-    )
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        ((row, raw),) = connection.execute("SELECT id, raw FROM record WHERE id & 0xffffffffff = 1").fetchall()
+        spoilt = raw[:-1] + bytes([raw[-1] ^ 1])
+        connection.execute("UPDATE record SET raw = ? WHERE id = ?", (spoilt, row))
     assert evidence.read_journal(journal, signer.public)[1]
 
 
