@@ -79,6 +79,7 @@ class Machine:
             shutil.copy(GUEST / name, share / name)
         if not (share / "project.tar").exists():  # one agent for as long as the machine lives, whatever is built since
             shutil.copy(self.image.project, share / "project.tar")
+        (share / "mount-options").write_text(self.parts.mount_options)
         for name, content in self.parts.units.items():
             (share / "units" / name).write_text(content)
 

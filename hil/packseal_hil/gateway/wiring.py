@@ -27,6 +27,7 @@ class Parts:
     """What a machine is fitted with.
 
     `disks`: the one whose file system has the label "packseal" is mounted at /var/lib/packseal.
+    `mount_options`: with which they are mounted.
     `uarts`: names of serial ports, at most two: Unix sockets of that name here, Board.uarts in the guest.
     `tpm`: whether there is a TPM 2.0.
     `rtc_wall_s`: the clock chip's time at power-on, in seconds since 1970; None: this machine's time.
@@ -35,6 +36,7 @@ class Parts:
     """
 
     disks: tuple[DataDisk, ...] = ()
+    mount_options: str = "noatime"
     uarts: tuple[str, ...] = ()
     tpm: bool = False
     rtc_wall_s: float | None = None

@@ -11,12 +11,21 @@ from packseal_hil.faces.slcan import SlcanAdapter
 from packseal_hil.gateway import image
 from packseal_hil.gateway.contents import HOME, SUITE, Arch
 from packseal_hil.gateway.machine import Machine, make_disk
+from packseal_hil.gateway.programs import find
 from packseal_hil.gateway.wiring import DataDisk, Parts
 from packseal_hil.powercut import sparse
 from packseal_hil.powercut.cut import Tear, cut_image
 from packseal_hil.powercut.write_log import WriteLog
 from packseal_hil.rig.protocols import BusFault, Done, Need
-from packseal_hil.rig.virtual_world import CAN_CHANNEL, DIRECTORY, SerialCan, VirtualClock, VirtualDisk, VirtualNetwork
+from packseal_hil.rig.virtual_world import (
+    CAN_CHANNEL,
+    DIRECTORY,
+    MOUNT_OPTIONS,
+    SerialCan,
+    VirtualClock,
+    VirtualDisk,
+    VirtualNetwork,
+)
 
 DISK_MB = 64
 CAN, BLUETOOTH = "can", "bluetooth"
@@ -149,8 +158,9 @@ class VirtualRig:
 
     @property
     def has(self) -> frozenset[Need]:
-        """Everything; Debian's arm64 kernel has no driver of the TPM that QEMU emulates."""
-        return frozenset(Need) - (frozenset() if self._arch is Arch.AMD64 else {Need.TPM})
+        """Everything; a TPM only with swtpm here, and not on arm64, where Debian has no driver of the one emulated."""
+        has_tpm = self._arch is Arch.AMD64 and find("swtpm") is not None
+        return frozenset(Need) - (frozenset() if has_tpm else {Need.TPM})
 
     @property
     def title(self) -> str:
@@ -161,7 +171,7 @@ class VirtualRig:
         """Build the image where it is not cached, and boot; raises RigError."""
         built = await asyncio.to_thread(image.ensure, self._cache, self._arch)
         await asyncio.to_thread(work.mkdir, parents=True, exist_ok=True)
-        parts = Parts(uarts=(CAN, BLUETOOTH), tpm=Need.TPM in self.has)
+        parts = Parts(mount_options=MOUNT_OPTIONS, uarts=(CAN, BLUETOOTH), tpm=Need.TPM in self.has)
         self.machine = machine = Machine(built, work, parts)
         self.device = VirtualDevice(machine)
         self.bus = VirtualBus(machine)

@@ -10,6 +10,10 @@ from packseal_hil.rig.protocols import RigError
 DIRECTORY = "/var/lib/packseal"
 CAN_CHANNEL = "can0"
 BIT_RATE = 500_000
+MOUNT_OPTIONS = "noatime,nodelalloc"
+"""With delayed allocation ext4 takes writes to files that were open when it became read-only, and fsync says they are
+stored (fs/ext4/inode.c: ext4_da_write_begin begins no transaction; fs/ext4/fsync.c: nothing to do when read-only).
+Without it they are refused, as after an error of the card, from which however no remount leads back."""
 HOST = "10.0.2.2"  # under which QEMU's user network puts this machine's loopback
 SETTLED_S = 60.0
 POLL_S = 0.1

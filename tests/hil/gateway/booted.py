@@ -45,7 +45,7 @@ class Virtual:
     def start(self, command: str, name: str, *, waits_for: str = "open") -> str:
         """Start a command; return the path of its output, once it has said `waits_for`."""
         output = f"{PLACE}/{name}.out"
-        self.sh(f"rm -f {output}")
+        self.sh(f"mkdir -p {PLACE} && rm -f {output}")
         self.do(self.rig.device.start(command, output))
         self.until(f"grep -q '{waits_for}' {output}", lambda: self.sh(f"cat {output}"))
         return output
