@@ -1,4 +1,4 @@
-"""Profile: the TOML file that turns one BMS model's CAN signals into quantities.
+"""Profile: the TOML file that turns one BMS model's CAN signals or Modbus registers into quantities.
 
 The Structs of this module are the tables of the file; their docstrings are the reference of whoever writes one.
 """
@@ -16,6 +16,7 @@ from packseal.core.errors import ConfigError
 from packseal.core.quantities import BY_KEY, Channel, Quantity
 from packseal.core.toml_error import decode_toml, line_of
 from packseal_drivers.lines import Conversion, Pgn, PgnField, Request, RequestField, Signal
+from packseal_drivers.modbus.lines import Point, Reading, Register, Value
 from packseal_drivers.version import parse_version
 
 MAX_PERIOD_S = 600
@@ -121,6 +122,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What is asked for; without any the bus is only listened to."""
     pgn: tuple[Pgn, ...] = ()
     """The J1939 parameter groups; those with ask_s are asked for."""
+    register: tuple[Register, ...] = ()
+    """The Modbus registers of a vendor's map; such a profile has no other lines."""
+    point: tuple[Point, ...] = ()
+    """The points of SunSpec models; likewise."""
+    modbus: Reading = Reading()
     unverified: tuple[str, ...] = ()
     """What nobody has checked against a real battery."""
     checked: Literal["recording", "simulator", "paper"] = "paper"
@@ -131,9 +137,14 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     def __post_init__(self) -> None:
         if not self.channels:
-            raise ValueError("at least one [[signal]], [[request.field]] or [[pgn.field]] is needed")
+            raise ValueError(
+                "at least one [[signal]], [[request.field]], [[pgn.field]], [[register]] or [[point]] is needed"
+            )
         if bool(self.signal) is not (self.dbc is not None):
             raise ValueError("dbc names the DBC file of the [[signal]] tables: both are needed, or neither")
+        kinds = bool(self.signal or self.request or self.pgn), bool(self.register), bool(self.point)
+        if sum(kinds) > 1:
+            raise ValueError("[[register]] and [[point]] each stand alone: a battery is read over one wire")
         if len(set(self.channels)) != len(self.channels):
             raise ValueError("two tables give the same quantity at the same index: use index, or drop one")
         names = [r.name for r in self.request] + [p.name for p in self.pgn]
@@ -156,14 +167,21 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def channels(self) -> "tuple[Channel, ...]":
         """One per slot of the decoders."""
         placed = (*self.asked(), *self.grouped())
-        return tuple(m.channel for m in self.mapped()) + tuple(p.channel for p in placed)
+        read = (Channel(BY_KEY[line.quantity], line.index + i) for line in self.values for i in range(line.count))
+        return tuple(m.channel for m in self.mapped()) + tuple(p.channel for p in placed) + tuple(read)
 
     @property
     def averaged(self) -> tuple[bool, ...]:
         """Per slot, whether a sample keeps the mean."""
         lines: list[Conversion] = [e.line for e in self.mapped()]
         lines += [e.line for e in (*self.asked(), *self.grouped())]
+        lines += [line for line in self.values for _ in range(line.count)]
         return tuple(line.reduce == "mean" for line in lines)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """What is read over Modbus: the registers, or the points."""
+        return (*self.register, *self.point)
 
     @property
     def delivers(self) -> frozenset[Quantity]:

@@ -1,0 +1,275 @@
+"""Modbus over real TCP, TLS, RTU over TCP and a serial line, against pymodbus' own servers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from tests.drivers.modbus_devices import HOST, Device, placed, serial_line, serial_server, tcp_server, tls_server
+
+from packseal.clock import SystemClock
+from packseal.core.errors import ConfigError
+from packseal.core.quantities import Channel, Quantity
+from packseal.core.sample import EventCode, Flaw, LinkState, Notice, Sample
+from packseal_drivers.driver import Driver
+from packseal_drivers.profile import ProfileFile, load
+from packseal_drivers.registry import open_driver
+from packseal_drivers.settings import Modbus
+
+HEAD = """name = "test/registers"
+title = "Registers"
+source = "made up"
+[sampling]
+period_s = 0.1
+silent_after_s = 0.5
+"""
+TABLES = """
+[[register]]
+quantity = "pack_voltage_v"
+address = 100
+factor = 0.01
+[[register]]
+quantity = "pack_current_a"
+address = 101
+type = "s16"
+factor = -0.1
+[[register]]
+quantity = "state_of_charge_pct"
+address = 102
+maximum = 100
+[[register]]
+quantity = "cell_voltage_v"
+table = "input"
+address = 200
+count = 4
+factor = 0.001
+not_available = [0xFFFF]
+"""
+VOLTS, AMPS, SOC = Quantity.PACK_VOLTAGE_V, Quantity.PACK_CURRENT_A, Quantity.STATE_OF_CHARGE_PCT
+CELL = Quantity.CELL_VOLTAGE_V
+
+
+def write(directory: Path, tables: str = TABLES, head: str = HEAD) -> ProfileFile:
+    (directory / "registers.toml").write_text(head + tables)
+    return load("registers.toml", directory)
+
+
+def device(unit: int = 1) -> Device:
+    return Device(
+        unit,
+        holding=placed(100, [5312, 0xFFFF - 122, 64]),
+        inputs=placed(200, [3301, 3302, 0xFFFF, 3304]),
+    )
+
+
+def opened(directory: Path, file: ProfileFile, **settings: Any) -> Driver:
+    return open_driver(Modbus(**settings), file, directory=directory, cache=None, clock=SystemClock())
+
+
+class Listening:
+    """Collects what a driver says."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.samples: list[Sample] = []
+        self.notices: list[Notice] = []
+
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.ensure_future(self._collect())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+    async def _collect(self) -> None:
+        async with aclosing(self.driver.batches()) as batches:
+            async for batch in batches:
+                self.samples += [item for item in batch if isinstance(item, Sample)]
+                self.notices += [item for item in batch if isinstance(item, Notice)]
+
+    async def until(self, met: Callable[[], bool], patience_s: float = 20.0) -> None:
+        async with asyncio.timeout(patience_s):
+            while not met():
+                if self.task.done():
+                    self.task.result()
+                await asyncio.sleep(0.02)
+
+    def codes(self) -> list[EventCode]:
+        """What was told of the wire."""
+        return [notice.code for notice in self.notices if notice.code is not EventCode.VALUES_FLAWED]
+
+
+def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(body(), 60))
+
+
+def check(sample: Sample) -> None:
+    assert sample.values == pytest.approx(
+        {
+            Channel(VOLTS): 53.12,
+            Channel(AMPS): 12.3,
+            Channel(SOC): 64.0,
+            Channel(CELL, 0): 3.301,
+            Channel(CELL, 1): 3.302,
+            Channel(CELL, 3): 3.304,
+        }
+    )
+    assert sample.flaws == {Channel(CELL, 2): Flaw.NOT_AVAILABLE}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "rtu_over_tcp"])
+def test_tcp(transport: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        far = device()
+        async with tcp_server(far, rtu=transport == "rtu_over_tcp") as port:
+            driver = opened(tmp_path, write(tmp_path), transport=transport, host=HOST, port=port)
+            async with Listening(driver) as heard:
+                await heard.until(lambda: len(heard.samples) > 2)
+            check(heard.samples[0])
+            assert set(far.asked) == {(3, 100, 3), (4, 200, 4)}, "two requests are enough"
+            counts = driver.counts
+            assert counts.state is LinkState.HEALTHY
+            assert counts.requests >= 6
+            assert (counts.unanswered, counts.cut, counts.unexpected, counts.refused) == (0, 0, 0, 0)
+
+    run(body)
+
+
+def test_tls(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with tls_server(device(), tmp_path) as port:
+            driver = opened(
+                tmp_path, write(tmp_path), transport="tls", host=HOST, port=port, authorities="ca.pem", timeout_s=5.0
+            )
+            async with Listening(driver) as heard:
+                await heard.until(lambda: bool(heard.samples))
+            check(heard.samples[0])
+
+    run(body)
+
+
+def test_tls_without_trust_is_a_lost_link_that_says_why(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with tls_server(device(), tmp_path) as port:
+            driver = opened(tmp_path, write(tmp_path), transport="tls", host=HOST, port=port)
+            async with Listening(driver) as heard:
+                await heard.until(lambda: bool(heard.notices))
+            assert heard.codes() == [EventCode.LINK_LOST]
+            assert "CERTIFICATE_VERIFY_FAILED" in str(heard.notices[0].attributes["reason"])
+
+    run(body)
+
+
+def test_a_serial_line(tmp_path: Path) -> None:
+    async def body() -> None:
+        with serial_line() as (near, far_end, carry):
+            wire = asyncio.ensure_future(carry())
+            try:
+                async with serial_server(far_end, device(1), device(2)):
+                    file = write(tmp_path)
+                    drivers = [
+                        opened(tmp_path, file, transport="rtu", device=near, unit=unit, baud=19200) for unit in (1, 2)
+                    ]
+                    async with Listening(drivers[0]) as first, Listening(drivers[1]) as second:
+                        await first.until(lambda: len(first.samples) > 2 and len(second.samples) > 2)
+                    check(first.samples[0])
+                    check(second.samples[0])
+                    assert drivers[0].counts.cut == 0
+            finally:
+                wire.cancel()
+
+    run(body)
+
+
+def test_a_device_that_is_gone_is_told_once_and_found_again(tmp_path: Path) -> None:
+    async def body() -> None:
+        file = write(tmp_path)
+        async with tcp_server(device()) as port:
+            driver = opened(tmp_path, file, host=HOST, port=port)
+            listening = Listening(driver)
+            async with listening:
+                await listening.until(lambda: bool(listening.samples))
+                await _restart(listening, port)
+        assert listening.codes() == [EventCode.LINK_LOST, EventCode.BUS_RECOVERED]
+        assert driver.counts.state is LinkState.HEALTHY
+
+    async def _restart(listening: Listening, port: int) -> None:
+        from pymodbus.server import ServerAsyncStop  # noqa: PLC0415
+
+        await ServerAsyncStop()
+        await listening.until(lambda: EventCode.LINK_LOST in listening.codes())
+        before = len(listening.samples)
+        async with tcp_server(device(), port=port):
+            await listening.until(lambda: len(listening.samples) > before)
+
+    run(body)
+
+
+def test_a_dead_unit_costs_the_others_its_time_out_now_and_then_and_nothing_else(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with tcp_server(device(1), device(2)) as port:
+            file = write(tmp_path)
+            drivers = [opened(tmp_path, file, host=HOST, port=port, unit=unit, timeout_s=0.3) for unit in (1, 2, 9)]
+            async with Listening(drivers[0]) as first, Listening(drivers[1]) as second, Listening(drivers[2]) as dead:
+                await first.until(lambda: len(first.samples) >= 40 and EventCode.BUS_SILENT in dead.codes())
+                await second.until(lambda: len(second.samples) >= 40)
+            for heard in (first, second):
+                times = [sample.at.mono_ns / 1e9 for sample in heard.samples]
+                assert max(b - a for a, b in pairwise(times)) < 4 * (0.3 + 0.1)
+                assert heard.driver.counts.unanswered == 0
+                assert not heard.codes()
+            assert dead.codes() == [EventCode.BUS_SILENT]
+            assert drivers[2].counts.unanswered <= 5, "it is asked less and less often"
+
+    run(body)
+
+
+def test_the_batteries_behind_one_address_share_one_connection(tmp_path: Path) -> None:
+    async def body() -> None:
+        connections = 0
+
+        async def count(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            with suppress(ConnectionError):
+                await asyncio.sleep(1)
+            writer.close()
+
+        server = await asyncio.start_server(count, HOST, 0)
+        port = server.sockets[0].getsockname()[1]
+        file = write(tmp_path)
+        drivers = [opened(tmp_path, file, host=HOST, port=port, unit=unit, timeout_s=0.2) for unit in range(1, 6)]
+        listening = [Listening(driver) for driver in drivers]
+        for heard in listening:
+            await heard.__aenter__()
+        await listening[0].until(lambda: all(d.counts.requests for d in drivers[:3]))
+        for heard in listening:
+            await heard.__aexit__()
+        assert connections == 1
+        server.close()
+
+    run(body)
+
+
+def test_who_describes_one_connection_in_two_ways_is_told_so(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    first = opened(tmp_path, file, transport="rtu", device="/dev/ttyX", unit=1, baud=9600)
+    with pytest.raises(ConfigError, match="two batteries behind serial line /dev/ttyX must describe it alike"):
+        opened(tmp_path, file, transport="rtu", device="/dev/ttyX", unit=2, baud=19200)
+    assert (
+        opened(tmp_path, file, transport="rtu", device="/dev/ttyX", unit=2, baud=9600, timeout_s=3.0).name == first.name
+    )
+
+
+def test_a_profile_of_another_wire_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not fit the link: it is not read over Modbus"):
+        opened(tmp_path, load("victron/can_bms"), host=HOST)
+    from packseal_drivers.settings import SocketCan  # noqa: PLC0415
+
+    with pytest.raises(ConfigError, match='does not fit the link: it is read over kind = "modbus"'):
+        open_driver(SocketCan("can0"), write(tmp_path), directory=tmp_path, cache=None, clock=SystemClock())
