@@ -93,12 +93,12 @@ def ensure(cache: Path, arch: Arch = Arch.AMD64) -> Image:
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Say]:
     """Show on standard error which step is under way, and how long each took."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, log_path=False)
     with console.status(title) as status:
 
         def say(step: str) -> None:
             status.update(f"{title}: {step}")
-            console.log(f"{title}: {step}", _stack_offset=2)
+            console.log(f"{title}: {step}")
 
         yield say
 

@@ -177,6 +177,7 @@ class VirtualRig:
         self.bus = VirtualBus(machine)
         self.network, self.clock, self.disk = VirtualNetwork(machine), VirtualClock(machine), VirtualDisk(machine)
         self.power = VirtualPower(machine, work, self._seed, self._powered_on)
+        await asyncio.to_thread(self.power.disk.unlink, missing_ok=True)  # of an earlier rig in this directory
         await self.power.on()
         await self.device.clean()
 
