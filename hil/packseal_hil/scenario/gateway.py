@@ -89,6 +89,9 @@ class Gateway:
         await self._checked("packseal init", init if agent.fresh else f"{{ {take}; }} || {{ {init} && {keep}; }}")
         await self.device.put(f"{self.directory}/packseal.toml", _configuration(agent, wiring).encode())
         await self.device.put(f"{self.directory}/sink.pub", wiring.sink_pem)
+        # What the bench itself has written must outlive a power cut; what `packseal init` writes is its own business.
+        ours = "packseal.toml sink.pub" if agent.fresh else "packseal.toml sink.pub gateway.key gateway.pub"
+        await self._checked("syncing the configuration", f"cd {there} && sync {ours}")
         return await self.device.get(f"{self.directory}/gateway.pub")
 
     async def start(self) -> None:

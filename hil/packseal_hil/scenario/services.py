@@ -88,6 +88,7 @@ class Operator:
             key_file.create(self.places["sink.key"])
             places.write_sink(self.places, http_port, broker_port)
             broker_file = places.write_broker(self.places, broker_port)
+            Database(self.places.sink_database, write=True).close()  # made before the sink and `enrol` both would
         except (PacksealError, OSError) as error:
             raise RigError(f"cannot prepare the sink in {directory}: {error}") from error
         sink = [sys.executable, "-c", SINK, "run", "--config", str(self.places.sink_config)]

@@ -48,7 +48,11 @@ class World:
 
     async def prepare(self) -> None:
         """Start the operator's side, put the battery on the bus or into a recording, and set the agent up."""
-        await self.operator.start()
+        async with asyncio.TaskGroup() as group:  # side by side: each waits for programs that start
+            group.create_task(self.operator.start(), name="operator")
+            group.create_task(self._set_up(), name="agent")
+
+    async def _set_up(self) -> None:
         if isinstance(self.rig.network, Reaching):
             await self.rig.network.reach(self.operator.broker.port)
         link = dict(self.rig.bus.link)
@@ -58,17 +62,15 @@ class World:
         else:
             self.feed = Feed(self.scenario, self.rig.bus, SEED, self.began_s)
             self.battery = self.feed.battery
-        self.gateway_pem = await self.gateway.prepare(
-            self.scenario.agent,
-            Wiring(
-                host=self.rig.network.host,
-                port=self.operator.broker.port,
-                sink_pem=self.operator.places["sink.pub"].read_bytes(),
-                profile=self.scenario.bus.profile,
-                link=link,
-                declared=self.battery.declared(),
-            ),
+        wiring = Wiring(
+            host=self.rig.network.host,
+            port=self.operator.broker.port,
+            sink_pem=self.operator.places["sink.pub"].read_bytes(),
+            profile=self.scenario.bus.profile,
+            link=link,
+            declared=self.battery.declared(),
         )
+        self.gateway_pem = await self.gateway.prepare(self.scenario.agent, wiring)
         self.operator.enrol(self.gateway_pem, GATEWAY)
         if self.scenario.compressed is not None:
             recording = await asyncio.to_thread(self._record)
