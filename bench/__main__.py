@@ -19,6 +19,7 @@ MEASUREMENTS = {
     "memory": "bench.memory",
     "start": "bench.start",
     "pipeline": "bench.pipeline",
+    "splice": "bench.splice",
 }
 """Name and module, whose `measure(effort)` returns rows. Imported one by one: a measurement may lack its peer."""
 

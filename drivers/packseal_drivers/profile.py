@@ -1,10 +1,10 @@
-"""Profile: the TOML file that turns one BMS model's CAN signals or Modbus registers into quantities.
+"""Profile: the TOML file that turns one BMS model's CAN signals into quantities.
 
 The Structs of this module are the tables of the file; their docstrings are the reference of whoever writes one.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,8 @@ import packseal_dbc
 from packseal.core.errors import ConfigError
 from packseal.core.quantities import BY_KEY, Channel, Quantity
 from packseal.core.toml_error import decode_toml, line_of
+from packseal_drivers.ble.lines import BleField, BleMessage, BleTable
 from packseal_drivers.lines import Conversion, Pgn, PgnField, Request, RequestField, Signal
-from packseal_drivers.modbus.lines import Point, Reading, Register, Value
 from packseal_drivers.version import parse_version
 
 MAX_PERIOD_S = 600
@@ -122,11 +122,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What is asked for; without any the bus is only listened to."""
     pgn: tuple[Pgn, ...] = ()
     """The J1939 parameter groups; those with ask_s are asked for."""
-    register: tuple[Register, ...] = ()
-    """The Modbus registers of a vendor's map; such a profile has no other lines."""
-    point: tuple[Point, ...] = ()
-    """The points of SunSpec models; likewise."""
-    modbus: Reading = Reading()
+    ble: BleTable | None = None
+    """What is spoken over Bluetooth; such a profile has no other lines."""
     unverified: tuple[str, ...] = ()
     """What nobody has checked against a real battery."""
     checked: Literal["recording", "simulator", "paper"] = "paper"
@@ -137,14 +134,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     def __post_init__(self) -> None:
         if not self.channels:
-            raise ValueError(
-                "at least one [[signal]], [[request.field]], [[pgn.field]], [[register]] or [[point]] is needed"
-            )
+            raise ValueError("at least one [[signal]], [[request.field]] or [[pgn.field]] is needed")
         if bool(self.signal) is not (self.dbc is not None):
             raise ValueError("dbc names the DBC file of the [[signal]] tables: both are needed, or neither")
-        kinds = bool(self.signal or self.request or self.pgn), bool(self.register), bool(self.point)
-        if sum(kinds) > 1:
-            raise ValueError("[[register]] and [[point]] each stand alone: a battery is read over one wire")
+        if self.ble is not None and len(self.channels) != len(self.notified()):
+            raise ValueError("[ble] stands alone: a battery is read over one wire")
         if len(set(self.channels)) != len(self.channels):
             raise ValueError("two tables give the same quantity at the same index: use index, or drop one")
         names = [r.name for r in self.request] + [p.name for p in self.pgn]
@@ -163,25 +157,23 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """Return one entry per channel of a parameter group, likewise; their slots follow `asked`."""
         return [place for number, pgn in enumerate(self.pgn) for place in _places(number, pgn.field)]
 
+    def notified(self) -> "list[Asked]":
+        """Return one entry per channel of a Bluetooth message, likewise; their slots follow `grouped`."""
+        messages = () if self.ble is None else self.ble.message
+        return [place for number, message in enumerate(messages) for place in _places(number, message.field)]
+
     @property
     def channels(self) -> "tuple[Channel, ...]":
         """One per slot of the decoders."""
-        placed = (*self.asked(), *self.grouped())
-        read = (Channel(BY_KEY[line.quantity], line.index + i) for line in self.values for i in range(line.count))
-        return tuple(m.channel for m in self.mapped()) + tuple(p.channel for p in placed) + tuple(read)
+        placed = (*self.asked(), *self.grouped(), *self.notified())
+        return tuple(m.channel for m in self.mapped()) + tuple(p.channel for p in placed)
 
     @property
     def averaged(self) -> tuple[bool, ...]:
         """Per slot, whether a sample keeps the mean."""
         lines: list[Conversion] = [e.line for e in self.mapped()]
-        lines += [e.line for e in (*self.asked(), *self.grouped())]
-        lines += [line for line in self.values for _ in range(line.count)]
+        lines += [e.line for e in (*self.asked(), *self.grouped(), *self.notified())]
         return tuple(line.reduce == "mean" for line in lines)
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """What is read over Modbus: the registers, or the points."""
-        return (*self.register, *self.point)
 
     @property
     def delivers(self) -> frozenset[Quantity]:
@@ -202,7 +194,7 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One channel and its place: which [[request]] or [[pgn]] table, counted from 0, and the first byte in its data."""
+    """One channel and its place: in which [[request]], [[pgn]] or [[ble.message]], from 0, and its first byte there."""
 
     channel: Channel
     table: int
@@ -226,13 +218,17 @@ class ProfileFile:
         return ConfigError(f"profile {self.path}, line {line}: signal[{table}].{key}: {reason}")
 
     def wrong_field(self, place: Asked, key: str, reason: str) -> ConfigError:
-        """Return the error that says where `key` of a [[request.field]] or [[pgn.field]] is, and what is wrong."""
-        of_group = isinstance(place.line, PgnField)
-        kind, tables = ("pgn", self.profile.pgn) if of_group else ("request", self.profile.request)
+        """Return the error that says where `key` of a field that is not a [[signal]] is, and what is wrong."""
+        kind, tables = self._tables(place.line)
         number = tables[place.table].field.index(place.line)
-        line = line_of(self.text.decode(), (kind, place.table, "field", number, key))
-        where = f"{kind}[{place.table}].field[{number}].{key}"
+        line = line_of(self.text.decode(), (*kind, place.table, "field", number, key))
+        where = f"{'.'.join(kind)}[{place.table}].field[{number}].{key}"
         return ConfigError(f"profile {self.path}, line {line}: {where}: {reason}")
+
+    def _tables(self, line: RequestField) -> tuple[tuple[str, ...], Sequence[Request | Pgn | BleMessage]]:
+        if isinstance(line, BleField) and self.profile.ble is not None:
+            return ("ble", "message"), self.profile.ble.message
+        return (("pgn",), self.profile.pgn) if isinstance(line, PgnField) else (("request",), self.profile.request)
 
 
 def load(name: str, directory: Path | None = None) -> ProfileFile:

@@ -1,6 +1,6 @@
-"""Answers and parameter groups: where in their bytes a profile's channels lie."""
+"""Answers, parameter groups, Bluetooth messages: where in their bytes a profile's channels lie."""
 
-from packseal_drivers.decoding.codes import ANSWERS, GROUPS
+from packseal_drivers.decoding.codes import ANSWERS, GROUPS, MESSAGES
 from packseal_drivers.decoding.encodings import WHOLE
 from packseal_drivers.decoding.layout import Bits, Field, Group, MessageLayout
 from packseal_drivers.lines import PgnField
@@ -12,7 +12,11 @@ BYTE = 8
 
 
 def read(file: ProfileFile) -> tuple[MessageLayout, ...]:
-    """Return one layout per request and per group, at ANSWERS and GROUPS plus its number; raises ConfigError."""
+    """Return one layout per request, group and message, at ANSWERS, GROUPS, MESSAGES plus its number.
+
+    Raises:
+        ConfigError: an encoding or a sentinel does not fit its field.
+    """
     profile = file.profile
     asked = list(enumerate(profile.asked(), len(profile.mapped())))
     grouped = list(enumerate(profile.grouped(), len(profile.mapped()) + len(asked)))
@@ -24,6 +28,10 @@ def read(file: ProfileFile) -> tuple[MessageLayout, ...]:
     for number, pgn in enumerate(profile.pgn):
         places = [(slot, place) for slot, place in grouped if place.table == number]
         layouts.append(_layout(file, pgn.name, GROUPS + number, places, pgn.length))
+    notified = list(enumerate(profile.notified(), len(profile.mapped()) + len(asked) + len(grouped)))
+    for number, message in enumerate(() if profile.ble is None else profile.ble.message):
+        places = [(slot, place) for slot, place in notified if place.table == number]
+        layouts.append(_layout(file, message.name, MESSAGES + number, places, message.length))
     return tuple(layouts)
 
 

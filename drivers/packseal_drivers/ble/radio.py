@@ -1,0 +1,197 @@
+"""Radio: one Bluetooth adapter, shared by all batteries on it.
+
+One thing at a time is done on the air: a search, in which everybody's battery is looked for together, or the making of
+one connection, which comes first; BlueZ and most controllers refuse more. Connections themselves go on side by side, up
+to `slots`, and a battery that waits for one is served in the order of asking.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from packseal.core.errors import ConfigError, LinkError
+
+if TYPE_CHECKING:
+    from bleak.backends.device import BLEDevice
+    from bleak.backends.scanner import AdvertisementData
+
+SCAN_S = 5.0
+"""One search at most, so that whoever wants to connect need not wait longer."""
+DEFAULT_SLOTS = 3
+"""Connections at once that the controllers of small computers hold besides a search."""
+
+Match = Callable[[str, str | None], bool]
+"""Takes address and advertised name."""
+
+
+class Radio:
+    """An adapter. Use `radio_of`, so that every battery on it has the same.
+
+    Args:
+        adapter: such as hci0; None takes the system's first.
+    """
+
+    def __init__(self, adapter: str | None) -> None:
+        self.adapter = adapter
+        self._air = asyncio.Lock()
+        self._connecting = 0
+        self._hurry = asyncio.Event()
+        self._searches: list[tuple[Match, asyncio.Future[BLEDevice]]] = []
+        self._slots = DEFAULT_SLOTS
+        self._used = 0
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a battery waits for a connection that another one holds."""
+        return any(not waiting.done() for waiting in self._queue)
+
+    @asynccontextmanager
+    async def slot(self, slots: int) -> AsyncIterator[None]:
+        """Hold one of the adapter's connections; `slots`: how many there are. Waits until one is free."""
+        self._slots = slots
+        await self._take()
+        try:
+            yield
+        finally:
+            self._used -= 1
+            self._pass_on()
+
+    async def _take(self) -> None:
+        if self._used < self._slots and not self.is_wanted:
+            self._used += 1
+            return
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(waiting)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():  # it was ours already
+                self._used -= 1
+                self._pass_on()
+            raise
+        finally:
+            if waiting in self._queue:
+                self._queue.remove(waiting)
+
+    def _pass_on(self) -> None:
+        while self._queue and self._used < self._slots:
+            waiting = self._queue.popleft()
+            if not waiting.done():
+                self._used += 1
+                waiting.set_result(None)
+
+    @asynccontextmanager
+    async def connecting(self) -> AsyncIterator[None]:
+        """Have the air for the making of one connection. A search that is on ends for it, and goes on afterwards."""
+        self._connecting += 1
+        self._hurry.set()
+        try:
+            async with self._air:
+                yield
+        finally:
+            self._connecting -= 1
+            if not self._connecting:
+                self._hurry.clear()
+
+    async def find(self, match: Match, seconds: float) -> "BLEDevice":
+        """Return the device that is heard; raises LinkError where none is, or where the adapter is gone."""
+        found: asyncio.Future[BLEDevice] = asyncio.get_running_loop().create_future()
+        search = (match, found)
+        self._searches.append(search)
+        try:
+            async with asyncio.timeout(seconds):
+                while not found.done():
+                    async with self._air:
+                        if not found.done():
+                            await self._scan(found)
+            return found.result()
+        except TimeoutError:
+            raise LinkError(
+                f"not heard in {seconds:g} s: out of range, asleep, or connected to something else such as a phone"
+            ) from None
+        finally:
+            self._searches.remove(search)
+
+    async def _scan(self, found: "asyncio.Future[BLEDevice]") -> None:
+        bleak = load_bleak()
+        arguments = {} if self.adapter is None else {"bluez": {"adapter": self.adapter}}
+        with telling():
+            async with bleak.BleakScanner(self._heard, **arguments):
+                hurry = asyncio.ensure_future(self._hurry.wait())
+                try:
+                    await asyncio.wait((found, hurry), timeout=SCAN_S, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    hurry.cancel()
+
+    def _heard(self, device: "BLEDevice", advertisement: "AdvertisementData") -> None:
+        for match, found in self._searches:
+            if not found.done() and match(device.address, advertisement.local_name or device.name):
+                found.set_result(device)
+
+
+_radios: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, Radio]]" = WeakKeyDictionary()
+
+
+def radio_of(adapter: str | None) -> Radio:
+    """Return the adapter's radio in the running event loop."""
+    radios = _radios.setdefault(asyncio.get_running_loop(), {})
+    return radios.setdefault(adapter, Radio(adapter))
+
+
+def load_bleak() -> ModuleType:
+    """Return the module bleak; raises ConfigError where it is not installed."""
+    try:
+        import bleak  # noqa: PLC0415 - a megabyte that only the Bluetooth road needs
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith(("bleak", "dbus_fast")):
+            raise
+        raise ConfigError("Bluetooth needs another package: pip install 'packseal[ble]'") from error
+    return bleak
+
+
+UNPAIRED = (0x05, 0x08, 0x0C, 0x0F)
+"""ATT errors (Core Specification vol. 3 part F §3.4.1.1): authentication, authorization, key size, encryption."""
+PAIRING_WORDS = (
+    "AuthenticationFailed",
+    "AuthenticationRejected",
+    "AuthenticationCanceled",
+    "NotAuthorized",
+    "NotPermitted",
+)
+UNPAIRED_TEXT = "it refuses until it is paired: pair it with bluetoothctl (docs/ble.md)"
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Turn what bleak and the system raise into a LinkError that says what to do."""
+    from bleak import exc  # noqa: PLC0415 - as load_bleak
+
+    try:
+        yield
+    except TimeoutError:
+        raise LinkError("no answer from it in time: out of range, or connected to something else") from None
+    except exc.BleakBluetoothNotAvailableError as error:
+        raise LinkError(f"no Bluetooth adapter ({error.args[0]}): is it plugged in and switched on?") from error
+    except exc.BleakGATTProtocolError as error:
+        raise LinkError(UNPAIRED_TEXT if int(error.args[0]) in UNPAIRED else str(error.args[-1])) from error
+    except exc.BleakDeviceNotFoundError as error:
+        raise LinkError("it was gone before it could be connected to") from error
+    except exc.BleakDBusError as error:
+        raise LinkError(_of_dbus(error.dbus_error, str(error))) from error
+    except exc.BleakError as error:
+        raise LinkError(str(error) or type(error).__name__) from error
+    except (OSError, EOFError) as error:
+        raise LinkError(f"the Bluetooth service cannot be reached ({error}): is bluetoothd running?") from error
+
+
+def _of_dbus(name: str, text: str) -> str:
+    if any(word in text for word in PAIRING_WORDS):
+        return UNPAIRED_TEXT
+    if name.endswith("AccessDenied"):
+        return "this user may not use Bluetooth: add it to the group bluetooth"
+    return text
