@@ -28,7 +28,7 @@ class Entry:
     def asks(self) -> bool:
         """Whether anything is asked for; else the bus is only listened to."""
         asked_groups = any(table.ask_s is not None for table in self.profile.pgn)
-        return bool(self.profile.request or self.profile.ble) or asked_groups
+        return bool(self.profile.request or self.profile.values or self.profile.ble) or asked_groups
 
 
 def entry(of: Profile) -> Entry:

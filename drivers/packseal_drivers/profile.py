@@ -1,4 +1,4 @@
-"""Profile: the TOML file that turns one BMS model's CAN signals into quantities.
+"""Profile: the TOML file that turns one BMS model's CAN signals or Modbus registers into quantities.
 
 The Structs of this module are the tables of the file; their docstrings are the reference of whoever writes one.
 """
@@ -17,6 +17,7 @@ from packseal.core.quantities import BY_KEY, Channel, Quantity
 from packseal.core.toml_error import decode_toml, line_of
 from packseal_drivers.ble.lines import BleField, BleMessage, BleTable
 from packseal_drivers.lines import Conversion, Pgn, PgnField, Request, RequestField, Signal
+from packseal_drivers.modbus.lines import Point, Reading, Register, Value
 from packseal_drivers.version import parse_version
 
 MAX_PERIOD_S = 600
@@ -122,6 +123,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What is asked for; without any the bus is only listened to."""
     pgn: tuple[Pgn, ...] = ()
     """The J1939 parameter groups; those with ask_s are asked for."""
+    register: tuple[Register, ...] = ()
+    """The Modbus registers of a vendor's map; such a profile has no other lines."""
+    point: tuple[Point, ...] = ()
+    """The points of SunSpec models; likewise."""
+    modbus: Reading = Reading()
     ble: BleTable | None = None
     """What is spoken over Bluetooth; such a profile has no other lines."""
     unverified: tuple[str, ...] = ()
@@ -134,9 +140,14 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     def __post_init__(self) -> None:
         if not self.channels:
-            raise ValueError("at least one [[signal]], [[request.field]] or [[pgn.field]] is needed")
+            raise ValueError(
+                "at least one [[signal]], [[request.field]], [[pgn.field]], [[register]] or [[point]] is needed"
+            )
         if bool(self.signal) is not (self.dbc is not None):
             raise ValueError("dbc names the DBC file of the [[signal]] tables: both are needed, or neither")
+        kinds = bool(self.signal or self.request or self.pgn), bool(self.register), bool(self.point)
+        if sum(kinds) > 1:
+            raise ValueError("[[register]] and [[point]] each stand alone: a battery is read over one wire")
         if self.ble is not None and len(self.channels) != len(self.notified()):
             raise ValueError("[ble] stands alone: a battery is read over one wire")
         if len(set(self.channels)) != len(self.channels):
@@ -166,14 +177,21 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def channels(self) -> "tuple[Channel, ...]":
         """One per slot of the decoders."""
         placed = (*self.asked(), *self.grouped(), *self.notified())
-        return tuple(m.channel for m in self.mapped()) + tuple(p.channel for p in placed)
+        read = (Channel(BY_KEY[line.quantity], line.index + i) for line in self.values for i in range(line.count))
+        return tuple(m.channel for m in self.mapped()) + tuple(p.channel for p in placed) + tuple(read)
 
     @property
     def averaged(self) -> tuple[bool, ...]:
         """Per slot, whether a sample keeps the mean."""
         lines: list[Conversion] = [e.line for e in self.mapped()]
         lines += [e.line for e in (*self.asked(), *self.grouped(), *self.notified())]
+        lines += [line for line in self.values for _ in range(line.count)]
         return tuple(line.reduce == "mean" for line in lines)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """What is read over Modbus: the registers, or the points."""
+        return (*self.register, *self.point)
 
     @property
     def delivers(self) -> frozenset[Quantity]:

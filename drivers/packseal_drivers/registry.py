@@ -10,7 +10,7 @@ from packseal_drivers.can_driver import CanDriver
 from packseal_drivers.decoding import Decoders, compile_decoders
 from packseal_drivers.driver import Driver
 from packseal_drivers.profile import Profile, ProfileFile, check_period
-from packseal_drivers.settings import Ble, LinkSettings, Plugin, PythonCan, Recording, SocketCan, Stream
+from packseal_drivers.settings import Ble, LinkSettings, Modbus, Plugin, PythonCan, Recording, SocketCan, Stream
 
 if TYPE_CHECKING:
     from packseal_drivers.answers import Answers
@@ -51,6 +51,10 @@ def open_driver(
         return open_plugin(
             settings.driver, Wiring(settings.options, profile, directory, cache, clock, period, firmware)
         )
+    if profile.profile.values:
+        return _registers(settings, profile.profile, directory, period, clock, firmware)
+    if isinstance(settings, Modbus):
+        raise ConfigError(f"profile {profile.profile.name} does not fit the link: it is not read over Modbus")
     decoders = compile_decoders(profile, cache, firmware)
     if profile.profile.ble is not None:
         return _bluetooth(settings, profile.profile, decoders, directory, period, clock)
@@ -66,6 +70,28 @@ def open_driver(
         bus = _can_link(settings, decoders.table.keys(), None)
         return CanDriver(name, bus, decoders, period, sampling.silent_after_s, clock)
     return _polling(settings, profile.profile, decoders, period, clock)
+
+
+def _registers(
+    settings: LinkSettings, profile: Profile, directory: Path, period_s: float, clock: Clock, firmware: str | None
+) -> Driver:
+    from packseal_drivers.modbus import registers  # noqa: PLC0415 - one wire's code is enough
+
+    if isinstance(settings, Modbus):
+        from packseal_drivers.modbus.bus import bus_for  # noqa: PLC0415 - likewise
+        from packseal_drivers.modbus.driver import ModbusDriver, Unit  # noqa: PLC0415
+
+        unit = Unit(bus_for(settings, directory), settings.unit, settings.timeout_s)
+        return ModbusDriver(profile, unit, period_s, clock, firmware)
+    if not isinstance(settings, Recording):
+        raise ConfigError(f'profile {profile.name} does not fit the link: it is read over kind = "modbus"')
+    from packseal_drivers.modbus.replay import DumpLink  # noqa: PLC0415 - likewise
+    from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415
+
+    decoding = registers.Decoding()
+    speed = None if settings.speed == "max" else settings.speed
+    link = DumpLink(directory / settings.path, profile, decoding, speed, settings.bus)
+    return StreamDriver(profile.name, link, registers.decoders(profile, decoding, firmware), period_s, clock)
 
 
 def _bluetooth(

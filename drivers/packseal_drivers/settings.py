@@ -40,15 +40,77 @@ class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     """A recorded bus in a file, played once with the recording's own clock; then the battery's log ends."""
 
     path: str
-    """A .log, .asc, .blf, .mf4 or .csv, with or without .gz, relative to the configuration file."""
+    """A .log, .asc, .blf, .mf4, .csv or .registers, with or without .gz, relative to the configuration file."""
     speed: float | Literal["max"] = "max"
     """How much faster than it was recorded; "max": as fast as it goes."""
     bus: str | None = None
-    """Only the frames of this bus, as the file names it, such as can0 or 1; None takes all together."""
+    """Only the frames of this bus or unit, as the file names it, such as can0 or 1; None takes all together."""
 
     def __post_init__(self) -> None:
         if self.speed != "max" and not 0 < self.speed < math.inf:
             raise ValueError('speed must be "max" or a number above 0')
+
+
+MODBUS_PORT, MODBUS_TLS_PORT = 502, 802
+"""MODBUS Messaging on TCP/IP V1.0b §4.3.2, MODBUS/TCP Security §5."""
+MAX_UNIT, MAX_SERIAL_UNIT = 255, 247
+MAX_TIMEOUT_S = 60.0
+PORTS = 0xFFFF
+
+
+class Modbus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="modbus", kw_only=True):
+    """A Modbus device. Batteries with the same device, or the same host and port, share one connection in turns."""
+
+    transport: Literal["tcp", "tls", "rtu", "rtu_over_tcp"] = "tcp"
+    """Modbus/TCP, Modbus/TCP Security, a serial line, or a serial line behind a gateway that passes its frames on."""
+    unit: int = 1
+    """Unit id, once called slave address."""
+    host: str | None = None
+    port: int | None = None
+    """None: 502, with TLS 802."""
+    device: str | None = None
+    """The serial line, such as /dev/ttyUSB0; best one of /dev/serial/by-id."""
+    baud: int = 9600
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Literal[1, 2] = 1
+    local_echo: bool = False
+    """Whether the adapter repeats to us what we send, as some for RS-485 do."""
+    timeout_s: float = 1.0
+    """How long an answer is waited for."""
+    authorities: str | None = None
+    """PEM file of who may have signed the device's certificate; None: the machine's own list."""
+    certificate: str | None = None
+    """Our own, for devices that want one; PEM."""
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        serial = self.transport == "rtu"
+        if serial is not (self.device is not None) or serial is (self.host is not None):
+            raise ValueError('transport = "rtu" needs device and no host, any other needs host and no device')
+        if not (1 if self.is_rtu else 0) <= self.unit <= (MAX_SERIAL_UNIT if self.is_rtu else MAX_UNIT):
+            raise ValueError(f"unit must be from 1 to {MAX_SERIAL_UNIT}, or 0 to {MAX_UNIT} with tcp and tls")
+        if not 1 <= self.tcp_port <= PORTS or self.baud < 1:
+            raise ValueError(f"port must be from 1 to {PORTS}, and baud above 0")
+        if not (math.isfinite(self.timeout_s) and 0 < self.timeout_s <= MAX_TIMEOUT_S):
+            raise ValueError(f"timeout_s must be above 0 and at most {MAX_TIMEOUT_S:g}")
+        secured = (self.authorities, self.certificate, self.key) != (None, None, None)
+        if (secured and self.transport != "tls") or (self.key is not None and self.certificate is None):
+            raise ValueError('authorities, certificate and key belong to transport = "tls", and a key to a certificate')
+
+    @property
+    def is_rtu(self) -> bool:
+        """Whether the frames are those of a serial line."""
+        return self.transport.startswith("rtu")
+
+    @property
+    def tcp_port(self) -> int:
+        """The port that is connected to."""
+        return self.port or (MODBUS_TLS_PORT if self.transport == "tls" else MODBUS_PORT)
+
+    @property
+    def where(self) -> str:
+        """The connection, for people; those with the same words share one."""
+        return f"serial line {self.device}" if self.transport == "rtu" else f"Modbus at {self.host}:{self.tcp_port}"
 
 
 class Ble(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ble", kw_only=True):
@@ -98,4 +160,4 @@ class Plugin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     """Passed to the driver as they are; its own page says what is allowed."""
 
 
-LinkSettings = SocketCan | PythonCan | Stream | Recording | Ble | Plugin
+LinkSettings = SocketCan | PythonCan | Stream | Recording | Modbus | Ble | Plugin

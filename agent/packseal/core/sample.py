@@ -124,9 +124,7 @@ class LinkCounts:
     requests: int = 0  # sent, each of them a read
     answers: int = 0  # whole and to what was asked
     negative: int = 0  # requests that the other side declined
-    declined: dict[int, int] = field(
-        default_factory=dict
-    )  # by response code: ISO 14229-1 annex A; Modbus exceptions
+    declined: dict[int, int] = field(default_factory=dict)  # by response code: ISO 14229-1 annex A; Modbus exceptions
     unanswered: int = 0  # requests without an answer in time
     unexpected: int = 0  # messages on an answer's id that nobody asked for, as of a second device
     cut: int = 0  # transfers given up: broken, out of order, too long or without an end

@@ -11,5 +11,8 @@ ANSWERS = 1 << 32
 GROUPS = 1 << 33
 """Likewise, for the number of a [[pgn]] table."""
 
+REGISTERS = 1 << 34
+"""The address of a frame that holds all the Modbus registers of one poll."""
+
 MESSAGES = 1 << 35
 """Likewise, for the number of a [[ble.message]] table."""
