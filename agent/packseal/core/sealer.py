@@ -38,14 +38,16 @@ class Sealer:
         meter: derives the readings.
         window_s: seconds per window.
         stopped: how the agent's last run on this log ended; None for a new log.
+        since_ms: UTC time of the log's last record, where a gap begins if no sample was ever sealed.
     """
 
-    def __init__(self, pen: Pen, meter: Meter, window_s: float, stopped: GapCause | None) -> None:
+    def __init__(self, pen: Pen, meter: Meter, window_s: float, stopped: GapCause | None, since_ms: int = 0) -> None:
         self._pen = pen
         self._meter = meter
         self._window_ns = round(window_s * NS_PER_S)
         self._gap_limit_ns = round(meter.gap_limit_s * NS_PER_S)
-        self._stopped = stopped if meter.last_wall_ms else None
+        self._stopped = stopped
+        self._since_ms = meter.last_wall_ms or since_ms
         self._window: list[Sample] = []
         self._values = 0
         self._last: Instant | None = None
@@ -104,8 +106,9 @@ class Sealer:
     def _gap_before(self, sample: Sample) -> list[Sealed]:
         cause, self._stopped = self._stopped, None
         if cause is not None:
-            start_ms, end_ms = self._meter.last_wall_ms, _ms(sample.at)
-            self._meter.resume(max(0, end_ms - start_ms) * NS_PER_MS)
+            start_ms, end_ms = self._since_ms, _ms(sample.at)
+            if self._meter.last_wall_ms:
+                self._meter.resume(max(0, end_ms - start_ms) * NS_PER_MS)
         elif self._last is not None and sample.at.mono_ns - self._last.mono_ns > self._gap_limit_ns:
             cause = GapCause.NO_SAMPLES
             end_ms = _ms(sample.at)

@@ -33,11 +33,15 @@ STOPS = (LifecycleCode.AGENT_STOPPED, LifecycleCode.SOURCE_ENDED)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the journal knows of a log. `stopped` is None for a new one, `trouble` says why the state is no good."""
+    """What the journal knows of a log. `stopped` is None for a new one, `trouble` says why the state is no good.
+
+    `last_ms`: UTC time of its last record; 0 for a new one.
+    """
 
     log_id: bytes
     pen: Pen
     stopped: GapCause | None
+    last_ms: int
     state: bytes | None
     trouble: str
 
@@ -52,11 +56,11 @@ def find_log(journal: Journal, signer: Signer, issuer: str, subject: str, kind: 
         state, trouble = journal.state(log_id), ""
     except StorageError as error:
         state, trouble = None, str(error)
-    return Found(log_id, pen, _how_it_stopped(journal, log_id), state, trouble)
-
-
-def _how_it_stopped(journal: Journal, log_id: bytes) -> GapCause | None:
     last = journal.last(log_id)
+    return Found(log_id, pen, _how_it_stopped(last), last.wall_ms if last else 0, state, trouble)
+
+
+def _how_it_stopped(last: SealedRecord | None) -> GapCause | None:
     if last is None:
         return None
     body = parse(last.raw).body if last.kind is Kind.LIFECYCLE else None
@@ -95,7 +99,7 @@ def open_recorder(config: Config, battery: Battery, driver: Driver, found: Found
         meter = meter_from(state=found.state)
     except FormatError as error:
         meter, trouble = meter_from(), str(error)
-    sealer = Sealer(found.pen, meter, config.file.gateway.window_s, found.stopped)
+    sealer = Sealer(found.pen, meter, config.file.gateway.window_s, found.stopped, found.last_ms)
     code = LifecycleCode.LOG_BEGUN if found.stopped is None else LifecycleCode.AGENT_STARTED
     preface = [Lifecycle(code, facts(config) | {"profile": driver.name})]
     if trouble:

@@ -43,8 +43,9 @@ def _go_on(journal: Journal, signer: key_file.FileSigner, issuer: str, log: Log,
     found = find_log(journal, signer, issuer, log.subject, LogKind.BATTERY)
     if found.log_id != log.log_id or found.trouble:
         return [Finding(Fault.RESTART, f"{log.subject}: {found.trouble or 'it does not go on with its log'}")]
-    sealer = Sealer(found.pen, meter := Meter(Declared(), frozenset(), state=found.state), WINDOW_S, found.stopped)
-    last_ms, expected = meter.last_wall_ms, _cause(journal, log)
+    meter = Meter(Declared(), frozenset(), state=found.state)
+    sealer = Sealer(found.pen, meter, WINDOW_S, found.stopped, found.last_ms)
+    last_ms, expected = meter.last_wall_ms or found.last_ms, _cause(journal, log)
     at = Instant(LATER_NS, last_ms * 1_000_000 + LATER_NS, ClockQuality.NTP)
     start = journal.head(log.log_id).next_sequence
     for sealed in [
@@ -67,9 +68,9 @@ def _cause(journal: Journal, log: Log) -> GapCause:
 
 
 def _check_gap(log: Log, gaps: list[Gap], cause: GapCause, last_ms: int) -> list[Finding]:
-    """One gap must say from when to when nothing is known; none where there was no sample yet."""
-    if not last_ms:
-        return [Finding(Fault.RESTART, f"{log.subject}: a gap before the first sample")] if gaps else []
+    """One gap must say since when nothing is known: the last sample or, before there was one, the log's last word."""
+    if not last_ms:  # a log without a record
+        return [Finding(Fault.RESTART, f"{log.subject}: a gap in a new log")] if gaps else []
     said = [(gap.cause, gap.from_wall_ms) for gap in gaps]
     if said == [(cause, last_ms)]:
         return []

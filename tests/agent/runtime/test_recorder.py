@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from tests.agent.runtime.scripted import KEY, Bench, recording, sample
+from tests.agent.runtime.scripted import KEY, WALL_NS, Bench, recording, sample
 
 from packseal.core.bodies import Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
 from packseal.core.chain import verify_log
@@ -120,6 +120,25 @@ def test_a_kill_costs_the_open_window_and_a_gap_names_it(tmp_path: Path) -> None
     assert gap.cause is GapCause.UNCLEAN_STOP
     assert gap.to_wall_ms - gap.from_wall_ms == (100 - 59) * 1000
     assert charged_ah(records) == pytest.approx((59 + 99) * 10 / 3600, abs=1e-3)
+
+
+def test_a_kill_in_the_very_first_window_is_named_too(tmp_path: Path) -> None:
+    async def killed(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(30)))
+        await bench.settle()
+
+    async def second(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(100, 200)))
+        await bench.settle()
+        await bench.stop()
+
+    records = play(tmp_path, killed, second)
+    (gap,) = bodies(records, Gap)
+    assert gap.cause is GapCause.UNCLEAN_STOP
+    assert (gap.from_wall_ms, gap.to_wall_ms) == (records[0].header.wall_ms, WALL_NS // 10**6 + 100_000)
+    assert charged_ah(records) == pytest.approx(99 * 10 / 3600, abs=1e-3)
+    snapshot = bodies(records, Snapshot)[-1]
+    assert all(reading.coverage in (None, 1) for reading in snapshot.readings), "the counters began after the kill"
 
 
 def test_a_notice_seals_at_once(tmp_path: Path) -> None:
