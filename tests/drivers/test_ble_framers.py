@@ -161,7 +161,7 @@ def test_a_framer_that_is_fed_for_ever_stays_small_and_quick() -> None:
         used_s = time.process_time() - begun_s
         kept, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert kept < 20_000, f"{name} keeps {kept} bytes"
+        assert kept < 60_000, f"{name} keeps {kept} of 400,000 bytes"
         assert used_s < 10, f"{name} takes {used_s} s for 20,000 notifications"
 
 

@@ -40,7 +40,7 @@ class BleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """[ble]: what is spoken, and how such a battery is recognised on the air."""
 
     protocol: str
-    """One of those of packseal_drivers/ble/protocols.py: jbd, daly, jk02_24s, jk02_32s, battery_service."""
+    """One of those of packseal_drivers/ble/protocols.py: jbd, daly, jk02_24s, jk02_32s, battery_service, aiobmsble."""
     message: tuple[BleMessage, ...]
     names: tuple[str, ...] = ()
     """Beginnings of the name that it advertises, for `packseal probe`; never to refuse a battery."""

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from packseal.core.errors import ConfigError
 from packseal.core.sample import Clock, LinkCounts
-from packseal_drivers.ble.driver import BleDriver, Pace
+from packseal_drivers.ble.driver import BleDriver, BleWire, Pace
 from packseal_drivers.ble.guard import BleGuard
 from packseal_drivers.ble.lines import BleTable
 from packseal_drivers.ble.plausibility import Plausibility
-from packseal_drivers.ble.protocols import PROTOCOLS
+from packseal_drivers.ble.protocols import FOREIGN, PROTOCOLS
 from packseal_drivers.ble.replay import DumpLink
 from packseal_drivers.ble.whole import lenient
 from packseal_drivers.decoding import Decoders
@@ -18,17 +18,13 @@ from packseal_drivers.stream_driver import StreamDriver
 
 
 def open_ble(settings: Ble, profile: Profile, decoders: Decoders, period_s: float, clock: Clock) -> BleDriver:
-    """Return the driver; raises ConfigError where the settings belong to another profile."""
-    from packseal_drivers.links.ble import BleLink  # noqa: PLC0415 - a recording needs no link
-
+    """Return the driver; raises ConfigError where the settings belong to another profile, or a library is missing."""
     table = table_of(profile)
-    if settings.type is not None:
-        raise ConfigError(f"type belongs to profile aiobmsble/any, and this is {profile.name}: leave it out")
     protocol, counts = PROTOCOLS[table.protocol], LinkCounts()
     guard = BleGuard(table.protocol, counts)
     return BleDriver(
         profile.name,
-        BleLink(settings, protocol, guard, clock),
+        _link(settings, profile, guard, clock),
         protocol=protocol,
         decoders=decoders,
         judge=judge_of(profile, decoders, counts),
@@ -37,6 +33,19 @@ def open_ble(settings: Ble, profile: Profile, decoders: Decoders, period_s: floa
         clock=clock,
         counts=counts,
     )
+
+
+def _link(settings: Ble, profile: Profile, guard: BleGuard, clock: Clock) -> BleWire:
+    protocol = PROTOCOLS[table_of(profile).protocol]
+    if protocol.name == FOREIGN:
+        from packseal_drivers.links.aiobmsble import AiobmsbleLink  # noqa: PLC0415 - one wire's code is enough
+
+        return AiobmsbleLink(settings, clock)
+    if settings.type is not None:
+        raise ConfigError(f"type belongs to profile aiobmsble/any, and this is {profile.name}: leave it out")
+    from packseal_drivers.links.ble import BleLink  # noqa: PLC0415 - likewise
+
+    return BleLink(settings, protocol, guard, clock)
 
 
 def judge_of(profile: Profile, decoders: Decoders, counts: LinkCounts) -> Plausibility:

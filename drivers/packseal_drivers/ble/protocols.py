@@ -6,11 +6,15 @@ from types import MappingProxyType
 from typing import Protocol
 
 from packseal_drivers.ble.plausibility import Trust
-from packseal_drivers.framing import battery_service, daly, jbd, jk02
+from packseal_drivers.framing import battery_service, daly, foreign, jbd, jk02
 from packseal_drivers.framing.burst import Notification, Reading
 
 BASE = "-0000-1000-8000-00805f9b34fb"
 """Bluetooth Core Specification vol. 3 part B §2.5.1: what makes 128 bits of a 16-bit UUID."""
+
+
+FOREIGN = "aiobmsble"
+"""What is not spoken here but by that library."""
 
 
 class Framer(Protocol):
@@ -107,6 +111,8 @@ PROTOCOLS: Mapping[str, BleProtocol] = MappingProxyType(
                 reads=_BATTERY_SERVICE,
                 trust="whole",
             ),
+            # By what checksum the library holds its frames is not seen here: so it is trusted no more than a sum.
+            BleProtocol(FOREIGN, "", foreign.PARTS, foreign.ForeignFramer, reads=(FOREIGN,), trust="sum"),
         )
     }
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SCAN_S = 5.0
 """One search at most, so that whoever wants to connect need not wait longer."""
+MAX_SAID = 64
 DEFAULT_SLOTS = 3
 """Connections at once that the controllers of small computers hold besides a search."""
 
@@ -41,6 +42,7 @@ class Radio:
         self._connecting = 0
         self._hurry = asyncio.Event()
         self._searches: list[tuple[Match, asyncio.Future[BLEDevice]]] = []
+        self._said: dict[str, AdvertisementData] = {}
         self._slots = DEFAULT_SLOTS
         self._used = 0
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -117,6 +119,10 @@ class Radio:
         finally:
             self._searches.remove(search)
 
+    def said(self, device: "BLEDevice") -> "AdvertisementData":
+        """Return what a device that was found has advertised."""
+        return self._said[device.address]
+
     async def _scan(self, found: "asyncio.Future[BLEDevice]") -> None:
         bleak = load_bleak()
         arguments = {} if self.adapter is None else {"bluez": {"adapter": self.adapter}}
@@ -131,6 +137,9 @@ class Radio:
     def _heard(self, device: "BLEDevice", advertisement: "AdvertisementData") -> None:
         for match, found in self._searches:
             if not found.done() and match(device.address, advertisement.local_name or device.name):
+                if len(self._said) >= MAX_SAID and device.address not in self._said:
+                    self._said.clear()  # addresses that are changed for privacy would add up
+                self._said[device.address] = advertisement
                 found.set_result(device)
 
 
