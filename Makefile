@@ -39,7 +39,7 @@ check: venv ## Lint, format, types and import contracts
 	.venv/bin/lint-imports
 
 test: test-programs venv cose-peer ## All tests, installing what they need
-	PATH="$$PATH:/usr/sbin" PACKSEAL_COSE_PEER_PYTHON="$(CURDIR)/.venv-cose/bin/python" $(PYTHON) -m pytest
+	PATH="$$PATH:/usr/sbin" PACKSEAL_COSE_PEER_PYTHON="$(CURDIR)/.venv-cose/bin/python" $(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 bench: broker venv ## Speed, size and memory as ratios against peers in the same run
 	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench $(ARGS)
