@@ -25,7 +25,9 @@ SHOW_S = 0.5
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("file", type=Path, metavar="OUT", help="a new file: .log (candump), .asc or .blf")
+    parser.add_argument(
+        "file", type=Path, metavar="OUT", help="a new file: .log (candump), .asc, .blf, or of Modbus .registers"
+    )
     parser.add_argument("--seconds", type=float, metavar="N", help="how long (default: until Ctrl-C)")
     wire.add_arguments(parser)
 
@@ -36,6 +38,10 @@ def execute(args: argparse.Namespace) -> int:
 
     if args.seconds is not None and not args.seconds > 0:
         raise InputError("--seconds must be above 0")
+    if args.file.suffix == ".registers":
+        from packseal.cli import capture_modbus  # noqa: PLC0415 - one wire's code is enough
+
+        return capture_modbus.execute(args)
     link = wire.link_of(args)
     progress = Progress()
     trouble: LinkError | None = None

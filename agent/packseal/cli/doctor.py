@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -12,12 +13,14 @@ from packseal import clock, config
 from packseal.config import Battery, Config
 from packseal.core import exchange
 from packseal.core.errors import InputError, PacksealError
-from packseal.core.sample import ClockQuality, LinkCounts
+from packseal.core.sample import ClockQuality, EventCode, LinkCounts, Notice
 from packseal.journal.store import Journal
 from packseal.keys import file as key_file
 from packseal.runtime import opening, ways
 from packseal_drivers import dbc_doctor
 from packseal_drivers import profile as profiles
+from packseal_drivers.driver import Driver
+from packseal_drivers.settings import Modbus
 
 GOOD, BAD, NOTE = "ok   ", "FAIL ", "note "
 LOW_DISK_BYTES = 200 << 20
@@ -128,16 +131,52 @@ async def _wire(settings: Config, battery: Battery, listen_s: float) -> AsyncIte
         yield NOTE, f"wire of {battery.id} not tried, an agent is running: ask packseal status"
         return
     try:
-        async with asyncio.timeout(listen_s), aclosing(driver.batches()) as batches:
-            async for _ in batches:
-                if driver.counts.samples >= 2:  # noqa: PLR2004 - the first may be half a period
-                    break
-    except TimeoutError:
-        pass
+        why = await _listen(driver, listen_s, enough=1 if isinstance(battery.link, Modbus) else 2)
     except PacksealError as error:
         yield BAD, f"wire of {battery.id}: {error}"
         return
-    yield _heard(battery, driver.counts, listen_s)
+    if isinstance(battery.link, Modbus):
+        yield _answered(battery, battery.link, driver.counts, why)
+        if trouble := getattr(driver, "trouble", ""):
+            yield NOTE, f"wire of {battery.id}: {trouble}"
+    else:
+        yield _heard(battery, driver.counts, listen_s)
+
+
+async def _listen(driver: Driver, listen_s: float, enough: int) -> str:
+    """Listen until there are enough samples; return why the link was lost, "" where it was not.
+
+    Of a bus the first sample may be half a period, so two are enough. What is asked for is whole at once.
+    """
+    why = ""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(listen_s), aclosing(driver.batches()) as batches:
+            async for batch in batches:
+                lost = [item for item in batch if isinstance(item, Notice) and item.code is EventCode.LINK_LOST]
+                why = str(lost[-1].attributes.get("reason", "")) if lost else why
+                if driver.counts.samples >= enough:
+                    break
+    return why
+
+
+def _answered(battery: Battery, link: Modbus, counts: LinkCounts, why: str) -> Finding:
+    """Return the finding of a battery over Modbus."""
+    declined = ", ".join(f"exception {code}: {count}" for code, count in sorted(counts.declined.items()))
+    seen = f"{counts.requests} requests, {counts.answers} answers, {counts.negative} declined"
+    seen += f" ({declined})" if declined else ""
+    seen += f", {counts.unanswered} unanswered, {counts.cut} broken"
+    if counts.samples:
+        return GOOD, f"wire of {battery.id}: {counts.samples} samples ({seen})"
+    if why and not counts.answers:
+        return BAD, f"wire of {battery.id}: {why}"
+    if counts.negative and not counts.answers:
+        return BAD, f"wire of {battery.id}: {seen}: the device declines it all; is it this battery's profile and unit?"
+    if counts.cut or counts.unexpected:
+        return (
+            BAD,
+            f"wire of {battery.id}: {seen}: check baud, parity and termination, and that the unit id is used once",
+        )
+    return BAD, f"wire of {battery.id}: {seen}: is unit {link.unit} right, and the battery awake?"
 
 
 def _heard(battery: Battery, counts: LinkCounts, listen_s: float) -> Finding:

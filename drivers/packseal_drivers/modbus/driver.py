@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from packseal.core.errors import LinkError
@@ -27,6 +27,9 @@ LOOK_S = 1.0
 """While a silent unit is left alone, its silence is judged so often."""
 MISSED_POLLS = 3
 """Without any register in so many polls the battery is silent, where its profile does not allow more."""
+
+
+Heard = Callable[[int, Read, Outcome], None]
 
 
 class NoAnswerError(Exception):
@@ -61,6 +64,8 @@ class ModbusDriver:
         self.period_s = max(period_s, MIN_PERIOD_S)
         self.clock = clock
         self.counts = LinkCounts()
+        self.heard: Heard | None = None
+        """Is told of every answer: when its poll began in ns since 1970, what was read, and what came of it."""
         self.trouble = ""
         """What is wrong with the device's SunSpec models; "" where nothing is."""
         self._profile = profile
@@ -78,6 +83,7 @@ class ModbusDriver:
         self._silence = Silence()
         self._poll: Poll | None = None
         self._next_s = 0.0
+        self._began_wall_ns = 0
 
     async def batches(self) -> AsyncGenerator[Sequence[Sample | Notice], None]:
         """Yield samples and notices for ever; a connection that is gone is opened again and again."""
@@ -113,6 +119,7 @@ class ModbusDriver:
     async def _turn(self) -> list[Sample | Notice]:
         """Carry out one poll, and set when the next one is."""
         began_s = self._now_s()
+        self._began_wall_ns = self.clock.now().wall_ns
         try:
             poll = self._poll or await self._prepare()
             image, missed = await self._read(poll)
@@ -163,6 +170,8 @@ class ModbusDriver:
         permitted = self._guard.permit_read(unit.number, *read)
         counts.requests += 1
         outcome = await self._bus.ask(self._guard, permitted, unit.timeout_s, self._profile.modbus.pause_s)
+        if self.heard is not None and (outcome.words is not None or outcome.code is not None):
+            self.heard(self._began_wall_ns, read, outcome)
         counts.unexpected += outcome.foreign
         counts.answers += outcome.words is not None
         if outcome.code is not None:

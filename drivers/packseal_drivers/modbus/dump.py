@@ -6,19 +6,20 @@ time. Lines that begin with `#` are comments. The name of such a file ends in .r
 """
 
 import gzip
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from packseal.core.errors import InputError
+from packseal.core.errors import InputError, StorageError
 from packseal.core.sample import NS_PER_S
 from packseal_drivers.modbus.lines import MAX_REGISTERS
 from packseal_drivers.modbus.plan import Read
 from packseal_drivers.modbus.registers import Image
 
-SUFFIX = ".registers"
+SUFFIX, PARTIAL = ".registers", ".partial"
 _LINE = re.compile(r"\((\d{1,11})\.(\d{6})\) (\d{1,3}) ([34]) ([0-9A-F]{4}) (?:((?:[0-9A-F]{4})+)|!([0-9A-F]{2}))")
 MAX_LINE = 1000
 """Characters; the longest answer has some 520."""
@@ -43,6 +44,53 @@ def line(at_ns: int, unit: int, read: Read, words: Sequence[int] | None, code: i
     seconds, micros = divmod(at_ns // 1000, 1_000_000)
     told = f"!{code or 0:02X}" if words is None else "".join(f"{word:04X}" for word in words)
     return f"({seconds}.{micros:06}) {unit} {read.function} {read.address:04X} {told}\n"
+
+
+class DumpWriter:
+    """Writes a dump under another name until it is whole, as `RecordingWriter` does.
+
+    Args:
+        path: its name ends in .registers.
+
+    Raises:
+        InputError: the file exists, or cannot be made.
+        StorageError: from `write` and `close`: the disk is full or gone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            raise InputError(f"{path} exists: name another file, or remove it")
+        self._path = path
+        self._partial = path.with_name(path.name + PARTIAL)
+        try:
+            self._file = self._partial.open("w", encoding="ascii")
+        except OSError as error:
+            raise InputError(f"cannot write {self._partial}: {error.strerror}") from error
+        self.lines = 0
+
+    def write(self, at_ns: int, unit: int, read: Read, words: Sequence[int] | None, code: int | None) -> None:
+        """Write one answer."""
+        try:
+            self._file.write(line(at_ns, unit, read, words, code))
+        except OSError as error:
+            raise self._trouble(error) from error
+        self.lines += 1
+
+    def close(self) -> None:
+        """Give the file its name, where anything was written."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if self.lines:
+                self._partial.rename(self._path)
+            else:
+                self._partial.unlink()
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: OSError) -> StorageError:
+        return StorageError(f"cannot write {self._path}: {error.strerror}; what came so far is in {self._partial}")
 
 
 def polls(path: Path, unit: int | None = None) -> Iterator[Recorded]:

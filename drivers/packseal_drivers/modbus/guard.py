@@ -37,7 +37,7 @@ class ModbusGuard:
     """
 
     def __init__(self, units: Iterable[int], *, serial: bool, counts: LinkCounts) -> None:
-        self._units = frozenset(units)
+        self.units = frozenset(units)
         self._serial = serial
         self._counts = counts
         self._seal = object()
@@ -80,7 +80,7 @@ class ModbusGuard:
             self._refuse("a frame other than the request that was permitted")
 
     def _reason(self, unit: int, pdu: bytes) -> str | None:
-        if unit not in self._units:
+        if unit not in self.units:
             return "a unit that is not this battery's"
         return refusal(unit, pdu, serial=self._serial)
 
