@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from packseal.core.bodies import Lifecycle, LifecycleCode
 from packseal.core.passport import FIELD_BY_KEY
 from packseal_hil.scenario.evidence import Evidence
-from packseal_hil.scenario.schema import Bounds, Expect, GapBounds, Tolerance
+from packseal_hil.scenario.schema import Bounds, Expect, GapBounds, Scenario, Tolerance
 from packseal_hil.story import Comparison, Verdict
 
 ENDS = (LifecycleCode.AGENT_STOPPED, LifecycleCode.SOURCE_ENDED)
@@ -29,8 +29,11 @@ def verdicts(expect: Expect, found: Evidence) -> list[Verdict]:
     ]
 
 
-def comparisons(found: Evidence) -> list[Comparison]:
-    """Return every field of which the truth is known beside what the sink shows."""
+def comparisons(scenario: Scenario, found: Evidence) -> list[Comparison]:
+    """Return the fields of which the truth is known beside what the sink shows.
+
+    Where steps kept the agent from hearing all, only those that the scenario expects: the truth goes on meanwhile.
+    """
     return [
         Comparison(
             field.key,
@@ -40,6 +43,7 @@ def comparisons(found: Evidence) -> list[Comparison]:
             None if reading is None else reading["uncertainty"],
         )
         for field, truth in found.truth.items()
+        if not scenario.step or field.key in scenario.expect.field
     ]
 
 

@@ -71,7 +71,7 @@ async def _play(scenario: Scenario, rig: Rig, work: Path, story: Story) -> None:
         story.figures = _figures(world)
         found = await _evidence(world)
         story.verdicts = judge.verdicts(scenario.expect, found)
-        story.comparisons = judge.comparisons(found)
+        story.comparisons = judge.comparisons(scenario, found)
     except* (RigError, PacksealError, OSError) as group_error:
         raise _first(group_error) from None
     finally:

@@ -14,7 +14,7 @@ from packseal.keys import file as key_file
 from packseal.keys.file import FileSigner
 from packseal_hil.scenario import judge
 from packseal_hil.scenario.evidence import Evidence
-from packseal_hil.scenario.schema import Expect, GapBounds, Tolerance
+from packseal_hil.scenario.schema import Expect, GapBounds, Scenario, Step, Tolerance
 
 EXPECT = Expect(
     event={"bus_off": (1, 1)},
@@ -120,9 +120,12 @@ def test_no_records_at_all_is_no_success() -> None:
 
 def test_the_comparison_says_what_the_sink_has_not(found: Evidence) -> None:
     found.truth = {Field.STATE_OF_CHARGE: 50.4, Field.CAPACITY_FADE: 3.0}
-    charge, fade = judge.comparisons(found)
+    quiet = Scenario(title="", why="", run="commit", expect=EXPECT)
+    charge, fade = judge.comparisons(quiet, found)
     assert (charge.field, charge.truth, charge.derived) == ("state_of_charge", 50.4, 50.0)
     assert (fade.field, fade.derived) == ("capacity_fade", None)
+    troubled = msgspec.structs.replace(quiet, step=(Step(agent="kill"),))
+    assert [c.field for c in judge.comparisons(troubled, found)] == ["state_of_charge"]
 
 
 def test_gap_seconds_are_those_of_all_gaps_of_a_cause(found: Evidence) -> None:
