@@ -6,11 +6,11 @@ import os
 import pty
 import ssl
 import tty
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -134,31 +134,42 @@ async def _shut(server: Any) -> None:
     await server.shutdown()
 
 
-@contextmanager
-def serial_line() -> Iterator[tuple[str, str, Callable[[], Awaitable[None]]]]:
-    """Two pseudo-terminals with a wire between them, which the third value carries bytes over until it is cancelled."""
-    near, far = pty.openpty(), pty.openpty()
-    for _, slave in (near, far):
-        tty.setraw(slave)
+class SerialLine:
+    """Two pseudo-terminals with a wire between them. `spoil` may change what the far end says; `unplug` takes one away.
 
-    async def carry() -> None:
-        loop = asyncio.get_running_loop()
+    Enter it within the event loop that carries the bytes.
+    """
 
-        def pass_on(source: int, target: int) -> None:
-            os.write(target, os.read(source, 4096))
+    def __init__(self) -> None:
+        self.spoil: Callable[[bytes], bytes] = bytes
 
-        loop.add_reader(near[0], pass_on, near[0], far[0])
-        loop.add_reader(far[0], pass_on, far[0], near[0])
-        try:
-            await asyncio.Event().wait()
-        finally:
-            loop.remove_reader(near[0])
-            loop.remove_reader(far[0])
+    def __enter__(self) -> Self:
+        self._near, self._far = pty.openpty(), pty.openpty()
+        for _, slave in (self._near, self._far):
+            tty.setraw(slave)
+        self.near, self.far = os.ttyname(self._near[1]), os.ttyname(self._far[1])
+        self._open = True
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._near[0], self._carry, self._near[0], self._far[0])
+        self._loop.add_reader(self._far[0], self._carry, self._far[0], self._near[0])
+        return self
 
-    try:
-        yield os.ttyname(near[1]), os.ttyname(far[1]), carry
-    finally:
-        for descriptor in (*near, *far):
+    def _carry(self, source: int, target: int) -> None:
+        data = os.read(source, 4096)
+        os.write(target, self.spoil(data) if source == self._far[0] else data)
+
+    def unplug(self) -> None:
+        """Take the near end away, as an adapter is pulled out."""
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._near[0])
+            self._loop.remove_reader(self._far[0])
+            for descriptor in self._near:
+                os.close(descriptor)
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+        for descriptor in self._far:
             os.close(descriptor)
 
 
