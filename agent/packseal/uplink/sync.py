@@ -210,9 +210,14 @@ class Sync:
         self, lane: Lane, receipt: Receipt | None, refused: Sequence[Refused], doubt: str, *, asked: bool
     ) -> None:
         """Let one lane learn what a reply says of it."""
-        trouble = doubt if receipt is None else await self._accept(lane, receipt)
+        contradicted, trouble = False, doubt
+        try:
+            trouble = doubt if receipt is None else await self._accept(lane, receipt)
+        except VerifyError as error:
+            # It has another record there. Ours is sent once more, so that the sink sees the fork too, and shows it.
+            contradicted, trouble = True, "" if asked else str(error)
         if asked and not trouble:
-            self._position(lane, 0 if receipt is None else receipt.sequence + 1)
+            self._position(lane, 0 if receipt is None else receipt.sequence + (not contradicted))
         for refusal in refused:
             trouble = trouble or self._refusal(lane, refusal)
         lane.landed()
@@ -225,7 +230,7 @@ class Sync:
             lane.halted = ""
 
     async def _accept(self, lane: Lane, receipt: Receipt) -> str:
-        """Acknowledge a verified receipt; return why it cannot be."""
+        """Acknowledge a verified receipt; return why it cannot be; raises VerifyError when it contradicts ours."""
         if receipt.sequence >= lane.end.next_sequence:
             return (
                 f"the sink holds record {receipt.sequence}, this journal ends before {lane.end.next_sequence}: it is "
@@ -233,8 +238,6 @@ class Sync:
             )
         try:
             await self._run(lambda: self._outbox.acknowledge(receipt))
-        except VerifyError as error:
-            return str(error)
         except StorageError as error:
             # The receipt still counts while we run; after a restart the sink is asked again.
             self.status.last_error = str(error)

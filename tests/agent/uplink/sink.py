@@ -22,6 +22,7 @@ class TrialSink:
         self.stored: defaultdict[bytes, list[bytes]] = defaultdict(list)
         self.arrivals: list[tuple[float, bytes, int]] = []  # monotonic seconds, log, sequence of what was new
         self.repeated = 0
+        self.forks: list[int] = []  # sequence numbers at which another record was shown
         self.busy = 0
         self.requests = 0
 
@@ -54,9 +55,7 @@ class TrialSink:
         if header.sequence > len(held):
             return [Refused(log_id, Refusal.AHEAD, header.sequence, f"{len(held)} comes next")]
         if header.sequence < len(held):
-            self.repeated += 1
-            same = held[header.sequence] == raw
-            return [] if same else [Refused(log_id, Refusal.FORK, header.sequence, "another record stands here")]
+            return self._take_again(raw, header.sequence, log_id)
         try:
             entry = record.verify(raw, self._gateway)
             chain.advance(self._head(log_id), entry)
@@ -67,6 +66,13 @@ class TrialSink:
         held.append(raw)
         self.arrivals.append((time.monotonic(), log_id, header.sequence))
         return []
+
+    def _take_again(self, raw: bytes, sequence: int, log_id: bytes) -> list[Refused]:
+        self.repeated += 1
+        if self.stored[log_id][sequence] == raw:
+            return []
+        self.forks.append(sequence)
+        return [Refused(log_id, Refusal.FORK, sequence, "another record stands here")]
 
     def _head(self, log_id: bytes) -> Head:
         held = self.stored[log_id]

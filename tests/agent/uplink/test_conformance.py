@@ -144,6 +144,7 @@ def test_a_forked_log_is_halted_and_the_others_go_on(
                 await second.until(lambda s: s.status.halted and len(sink.stored[second.ids[1]]) == 9)
                 assert "does not hold" in sync.status.halted[second.ids[0].hex()]
                 assert len(sink.stored[second.ids[0]]) == 5
+                assert set(sink.forks) == {4}, "the sink has seen the record that contradicts its own"
 
     asyncio.run(scenario())
 
