@@ -46,17 +46,36 @@ def text(uuid: UUID) -> str:
 
 
 class Radio:
-    """The air of one test, with the gateway's controller on it. Switched off, it is an adapter that was pulled out."""
+    """The air of one test, with the gateway's controller on it. Switched off, it is an adapter that was pulled out.
 
-    def __init__(self) -> None:
-        self.air: Any = LocalLink()  # type: ignore[no-untyped-call]
-        self.central = device(self.air, "gateway", GATEWAY)
+    `later` gives the peripherals when bleak first searches: for a command, which has an event loop of its own.
+    """
+
+    air: Any
+    central: Device
+
+    def __init__(self, later: Callable[["Radio"], list["Peripheral"]] | None = None) -> None:
+        self._later = later
+        if later is None:
+            self._make()
         self.is_on = True
         self.writes: list[tuple[str, bytes]] = []
         """All that bleak was asked to write, by characteristic."""
 
+    def _make(self) -> None:
+        self.air = LocalLink()  # type: ignore[no-untyped-call]
+        self.central = device(self.air, "gateway", GATEWAY)
+
     async def start(self) -> None:
         await self.central.power_on()
+
+    async def ready(self) -> None:
+        later, self._later = self._later, None
+        if later is not None:
+            self._make()
+            await self.start()
+            for peripheral in later(self):
+                await peripheral.start()
 
     def check(self) -> None:
         if not self.is_on:
@@ -92,6 +111,7 @@ class _Scanner(BaseBleakScanner):
         self._active = scanning_mode == "active"
 
     async def start(self) -> None:
+        await self.radio_.ready()
         self.radio_.check()
         self.seen_devices = {}
         self.radio_.central.on("advertisement", self._on_advertisement)

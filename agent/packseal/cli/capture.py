@@ -26,7 +26,10 @@ SHOW_S = 0.5
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument(
-        "file", type=Path, metavar="OUT", help="a new file: .log (candump), .asc, .blf, or of Modbus .registers"
+        "file",
+        type=Path,
+        metavar="OUT",
+        help="a new file: .log (candump), .asc, .blf, or of Modbus .registers, of Bluetooth .ble",
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="how long (default: until Ctrl-C)")
     wire.add_arguments(parser)
@@ -38,6 +41,10 @@ def execute(args: argparse.Namespace) -> int:
 
     if args.seconds is not None and not args.seconds > 0:
         raise InputError("--seconds must be above 0")
+    if args.file.suffix == ".ble":
+        from packseal.cli import capture_ble  # noqa: PLC0415 - one wire's code is enough
+
+        return capture_ble.execute(args)
     if args.file.suffix == ".registers":
         from packseal.cli import capture_modbus  # noqa: PLC0415 - one wire's code is enough
 

@@ -20,12 +20,14 @@ from packseal.runtime import opening, ways
 from packseal_drivers import dbc_doctor
 from packseal_drivers import profile as profiles
 from packseal_drivers.driver import Driver
-from packseal_drivers.settings import Modbus
+from packseal_drivers.settings import Ble, Modbus
 
 GOOD, BAD, NOTE = "ok   ", "FAIL ", "note "
 LOW_DISK_BYTES = 200 << 20
 """About four days of one battery's records at 1 Hz with their write-ahead log (50 MB written per day)."""
 UPLINK_S = 15.0
+AIR_S = 25.0
+"""To be found may take 20 s (drivers/packseal_drivers/links/ble.py)."""
 
 Finding = tuple[str, str]
 
@@ -131,7 +133,9 @@ async def _wire(settings: Config, battery: Battery, listen_s: float) -> AsyncIte
         yield NOTE, f"wire of {battery.id} not tried, an agent is running: ask packseal status"
         return
     try:
-        why = await _listen(driver, listen_s, enough=1 if isinstance(battery.link, Modbus) else 2)
+        on_air = isinstance(battery.link, Ble)
+        most_s = max(listen_s, AIR_S) if on_air else listen_s  # it has to be found and connected to first
+        why = await _listen(driver, most_s, enough=1 if isinstance(battery.link, Modbus) else 2, patient=not on_air)
     except PacksealError as error:
         yield BAD, f"wire of {battery.id}: {error}"
         return
@@ -139,14 +143,17 @@ async def _wire(settings: Config, battery: Battery, listen_s: float) -> AsyncIte
         yield _answered(battery, battery.link, driver.counts, why)
         if trouble := getattr(driver, "trouble", ""):
             yield NOTE, f"wire of {battery.id}: {trouble}"
+    elif isinstance(battery.link, Ble):
+        yield _on_the_air(battery, battery.link, driver.counts, why)
     else:
         yield _heard(battery, driver.counts, listen_s)
 
 
-async def _listen(driver: Driver, listen_s: float, enough: int) -> str:
+async def _listen(driver: Driver, listen_s: float, enough: int, *, patient: bool = True) -> str:
     """Listen until there are enough samples; return why the link was lost, "" where it was not.
 
     Of a bus the first sample may be half a period, so two are enough. What is asked for is whole at once.
+    Who is not patient has enough when the link was lost once.
     """
     why = ""
     with contextlib.suppress(TimeoutError):
@@ -154,7 +161,7 @@ async def _listen(driver: Driver, listen_s: float, enough: int) -> str:
             async for batch in batches:
                 lost = [item for item in batch if isinstance(item, Notice) and item.code is EventCode.LINK_LOST]
                 why = str(lost[-1].attributes.get("reason", "")) if lost else why
-                if driver.counts.samples >= enough:
+                if driver.counts.samples >= enough or (why and not patient):
                     break
     return why
 
@@ -177,6 +184,18 @@ def _answered(battery: Battery, link: Modbus, counts: LinkCounts, why: str) -> F
             f"wire of {battery.id}: {seen}: check baud, parity and termination, and that the unit id is used once",
         )
     return BAD, f"wire of {battery.id}: {seen}: is unit {link.unit} right, and the battery awake?"
+
+
+def _on_the_air(battery: Battery, link: Ble, counts: LinkCounts, why: str) -> Finding:
+    """Return the finding of a battery over Bluetooth."""
+    seen = f"{counts.answers} whole answers, {counts.cut} cut off, {counts.doubted} waiting for another that agrees"
+    if counts.samples:
+        return GOOD, f"wire of {battery.id}: {counts.samples} samples ({seen})"
+    if why:
+        return BAD, f"wire of {battery.id}: {why}"
+    if counts.cut and not counts.answers:
+        return BAD, f"wire of {battery.id}: {seen}: what it says is not what the profile expects; is it the right one?"
+    return BAD, f"wire of {battery.id}: {link.where} is connected and says nothing ({seen}): is it the right profile?"
 
 
 def _heard(battery: Battery, counts: LinkCounts, listen_s: float) -> Finding:

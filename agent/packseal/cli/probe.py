@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packseal.cli import probe_modbus, probe_text, wire
+from packseal.cli import probe_ble, probe_modbus, probe_text, wire
 from packseal.core.errors import InputError, LinkError
 
 if TYPE_CHECKING:
@@ -50,12 +50,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for programs")
     wire.add_arguments(parser)
     probe_modbus.add_arguments(parser)
+    probe_ble.add_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print the best fit, near misses and unknown ids; returns 0 when a profile fits, else 1."""
     if args.modbus is not None:
         return probe_modbus.execute(args)
+    if args.ble:
+        return probe_ble.execute(args)
     from packseal_drivers import profile  # noqa: PLC0415 - lazy, as every command is
     from packseal_drivers.probing import fit  # noqa: PLC0415
 
