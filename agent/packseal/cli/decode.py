@@ -51,7 +51,7 @@ REASONS = {  # ISO 14229-1 annex A
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument(
-        "file", nargs="?", type=Path, metavar="FILE", help="a recording: .log .asc .blf .mf4 .csv, or .gz"
+        "file", nargs="?", type=Path, metavar="FILE", help="a recording: .log .asc .blf .mf4 .csv .registers, or .gz"
     )
     parser.add_argument("--profile", required=True, metavar="P", help="VENDOR/MODEL, or a path that ends in .toml")
     text = "one answer in hexadecimal, as payload, as ISO-TP frames or as an ELM327 printed it; - reads it from stdin"
@@ -75,6 +75,8 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _recording(args: argparse.Namespace, file: "ProfileFile") -> int:
+    if file.profile.values:
+        return _registers(args, file.profile)
     from packseal_drivers.decoding import compile_decoders  # noqa: PLC0415
     from packseal_drivers.offline import Offline  # noqa: PLC0415
     from packseal_drivers.recordings import read  # noqa: PLC0415
@@ -93,6 +95,24 @@ def _recording(args: argparse.Namespace, file: "ProfileFile") -> int:
         print("\n".join(totals_lines(count, offline.totals)))
     if recording.troubles.count:
         print(f"packseal decode: {recording.troubles.summary}", file=sys.stderr)
+    return 0
+
+
+def _registers(args: argparse.Namespace, profile: "Profile") -> int:
+    """Decode a register dump of a Modbus device."""
+    from packseal_drivers.modbus.replay import samples_of  # noqa: PLC0415
+    from packseal_drivers.offline import Totals  # noqa: PLC0415
+
+    totals = Totals()
+    samples = islice(samples_of(args.file, profile, args.every or 0.0, totals, args.bus), args.limit)
+    if args.json:
+        _print_json(profile, samples, totals, None)
+        return 0
+    count = 0
+    for sample in samples:
+        count += 1
+        print("\n".join(sample_lines(sample)))
+    print(f"{count} samples of {totals.frames} polls; {totals.link.flawed} flawed values")
     return 0
 
 

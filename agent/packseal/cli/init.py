@@ -11,8 +11,10 @@ from packseal.core.errors import InputError, StorageError
 from packseal.core.toml_error import decode_toml
 from packseal.keys import file as key_file
 from packseal_drivers import profile as profiles
+from packseal_drivers.profile import Profile
 
 CONFIG_NAME, KEY_NAME = "packseal.toml", "gateway.key"
+SERIAL_LINE = "/dev/ttyUSB0"
 
 TEMPLATE = """\
 # The agent's configuration. Paths are relative to this file. `packseal doctor` checks it.
@@ -65,13 +67,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", default="packseal/reference96", help="the battery's profile (default: %(default)s)"
     )
-    parser.add_argument("--channel", default="can0", help="the CAN interface (default: %(default)s)")
+    parser.add_argument(
+        "--channel", help="the CAN interface (default: can0), or of a Modbus battery its serial line or HOST[:PORT]"
+    )
     parser.add_argument("--p256", action="store_true", help="an ECDSA P-256 key in place of Ed25519")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Write both files; refuses to overwrite one. Returns 0."""
-    profiles.load(args.profile)
+    link = _link(profiles.load(args.profile).profile, args.channel)
     path, key = args.directory / CONFIG_NAME, args.directory / KEY_NAME
     for existing in (path, key):
         if existing.exists():
@@ -81,7 +85,7 @@ def execute(args: argparse.Namespace) -> int:
         battery=args.battery or uuid.uuid4().urn,
         key=KEY_NAME,
         profile=args.profile,
-        link=f'kind = "socketcan"\nchannel = "{args.channel}"',
+        link=link,
     )
     decode_toml(text.encode(), config.ConfigFile, "the configuration made of these arguments")
     try:
@@ -95,6 +99,17 @@ def execute(args: argparse.Namespace) -> int:
     print(f"next: give {key.with_suffix('.pub')} to the sink's operator and edit {path},")
     print(f"then run packseal doctor --config {path}")
     return 0
+
+
+def _link(profile: Profile, channel: str | None) -> str:
+    """Return the lines of the [battery.link] table."""
+    if not profile.values:
+        return f'kind = "socketcan"\nchannel = "{channel or "can0"}"'
+    where = channel or SERIAL_LINE
+    if where.startswith("/"):
+        return f'kind = "modbus"\ntransport = "rtu"\ndevice = "{where}"\nbaud = 9600\nunit = 1'
+    host, colon, port = where.rpartition(":")
+    return f'kind = "modbus"\nhost = "{host if colon else where}"\nport = {port if colon else 502}\nunit = 1'
 
 
 def _write(path: Path, text: str) -> None:

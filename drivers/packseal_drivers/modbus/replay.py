@@ -5,14 +5,16 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from packseal.core.errors import ConfigError, InputError
-from packseal.core.sample import NS_PER_S, ClockQuality, Instant
+from packseal.core.errors import ConfigError, InputError, PacksealError
+from packseal.core.sample import NS_PER_S, ClockQuality, Instant, Sample
 from packseal_drivers.framing.recorded import Recorded
 from packseal_drivers.modbus import dump
 from packseal_drivers.modbus.plan import Place, Read
-from packseal_drivers.modbus.registers import Decoding, Image, RegisterMap, fixed_map
+from packseal_drivers.modbus.registers import Decoding, Image, RegisterMap, decoders, fixed_map
 from packseal_drivers.modbus.sunspec import Chain, counts_of, locate, walk
+from packseal_drivers.offline import END_NS, Totals
 from packseal_drivers.profile import Profile
+from packseal_drivers.sampler import Sampler
 
 
 class DumpLink:
@@ -32,9 +34,7 @@ class DumpLink:
     def __init__(
         self, path: Path, profile: Profile, decoding: Decoding, speed: float | None = None, unit: str | None = None
     ) -> None:
-        if unit is not None and not unit.isdecimal():
-            raise ConfigError(f"bus of a register dump must be a unit id in decimal, not {unit!r}")
-        self._polls = dump.polls(path, None if unit is None else int(unit))
+        self._polls = dump.polls(path, _unit(unit, ConfigError))
         self._next: dump.Recorded | None = None
         try:
             self._next = next(self._polls)
@@ -73,6 +73,37 @@ class DumpLink:
         if self._speed is None:
             return 0.0
         return max(0.0, (self._began_ns + mono_ns / self._speed - time.monotonic_ns()) / NS_PER_S)
+
+
+def samples_of(
+    path: Path, profile: Profile, period_s: float, totals: Totals, unit: str | None = None
+) -> Iterator[Sample]:
+    """Yield the samples of a dump by its own times; `totals` are live.
+
+    Raises:
+        InputError: nothing can be read from it, or what is there breaks off, with the line.
+    """
+    decoding = Decoding()
+    sampler = Sampler(decoders(profile, decoding, None), period_s, totals.link)
+    first_ns: int | None = None
+    for poll in dump.polls(path, _unit(unit, InputError)):
+        if first_ns is None:
+            first_ns, decoding.map = poll.at_ns, map_of(profile, poll.image)
+        totals.frames += 1
+        frame = decoding.map.frame(poll.image, poll.at_ns - first_ns)
+        if frame is not None:
+            yield from sampler.feed([frame], _stamp)
+    yield from sampler.finish(END_NS, _stamp)
+
+
+def _unit(text: str | None, error: type[PacksealError]) -> int | None:
+    if text is None or text.isdecimal():
+        return None if text is None else int(text)
+    raise error(f"bus of a register dump must be a unit id in decimal, not {text!r}")
+
+
+def _stamp(mono_ns: int) -> Instant:
+    return Instant(mono_ns, 0, ClockQuality.UNSYNCHRONISED)
 
 
 def map_of(profile: Profile, image: Image) -> RegisterMap:

@@ -136,6 +136,31 @@ def test_what_capture_writes_is_played_again(port: int, tmp_path: Path) -> None:
     assert len(samples[0].values) == 16
 
 
+def test_decode_says_what_a_dump_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    dump = ROOT / "tests" / "recordings" / "deye_hybrid" / "answers.registers"
+    assert cli.main(["decode", "--profile", "deye/hybrid", str(dump), "--limit", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "pack_current_a             12.3 A" in said
+    assert "energy_charged_kwh         12345.6 kWh" in said
+    assert cli.main(["decode", "--profile", "deye/hybrid", str(dump), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["samples"]) == 3
+    assert cli.main(["decode", "--profile", "deye/hybrid", str(ROOT / "README.md")]) == 1
+    assert "line 1: this is no line of a register dump" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ([], 'transport = "rtu"\ndevice = "/dev/ttyUSB0"\nbaud = 9600\nunit = 1'),
+        (["--channel", "192.0.2.7:1502"], 'kind = "modbus"\nhost = "192.0.2.7"\nport = 1502\nunit = 1'),
+        (["--channel", "gx.example"], 'host = "gx.example"\nport = 502'),
+    ],
+)
+def test_init_writes_the_link_that_a_modbus_profile_needs(channel: list[str], said: str, tmp_path: Path) -> None:
+    assert cli.main(["init", str(tmp_path), "--profile", "pace/rs485", *channel]) == 0
+    assert said in (tmp_path / "packseal.toml").read_text()
+
+
 def test_capture_of_what_is_no_modbus_battery_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["capture", str(tmp_path / "a.registers"), "--channel", "can0"]) == 1
     assert "is made of a configured Modbus battery" in capsys.readouterr().err
