@@ -163,6 +163,16 @@ def test_what_is_no_dump_is_refused_by_line(text: str, said: str, tmp_path: Path
         list(dump.polls(tmp_path / "wrong.registers"))
 
 
+@pytest.mark.parametrize(
+    "data", [b"\xc2\xa0\n", b"\0" * 100, gzip.compress(b"(1.000000) 1 3 0000 14A2\n" * 9)[:-9], b"\x1f\x8b"]
+)
+def test_any_bytes_are_refused_in_one_sentence(data: bytes, tmp_path: Path) -> None:
+    for name in ("a.registers", "a.registers.gz"):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match=name):
+            list(dump.polls(tmp_path / name))
+
+
 def test_what_cannot_be_read_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "wrong.registers").write_text("nonsense\n")
     for name in ("wrong.registers", "missing.registers"):

@@ -8,6 +8,7 @@ time. Lines that begin with `#` are comments. The name of such a file ends in .r
 import gzip
 import os
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,9 +137,11 @@ def _lines(path: Path) -> Iterator[str]:
         with _opened(path) as file:
             while text := file.readline(MAX_LINE):
                 yield text.strip()
-    except (OSError, EOFError, UnicodeError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _opened(path: Path) -> TextIO:
-    return gzip.open(path, "rt", encoding="ascii") if path.suffix == ".gz" else path.open(encoding="ascii")
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="ascii", errors="replace")
+    return path.open(encoding="ascii", errors="replace")

@@ -145,7 +145,7 @@ def test_decode_says_what_a_dump_holds(capsys: pytest.CaptureFixture[str]) -> No
     assert cli.main(["decode", "--profile", "deye/hybrid", str(dump), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["samples"]) == 3
     assert cli.main(["decode", "--profile", "deye/hybrid", str(ROOT / "README.md")]) == 1
-    assert "line 1: this is no line of a register dump" in capsys.readouterr().err
+    assert "line 3: this is no line of a register dump" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
