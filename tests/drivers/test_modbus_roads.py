@@ -1,7 +1,10 @@
 """Modbus over real TCP, TLS, RTU over TCP and a serial line, against pymodbus' own servers."""
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
 from itertools import pairwise
@@ -305,6 +308,40 @@ def test_who_describes_one_connection_in_two_ways_is_told_so(tmp_path: Path) -> 
     assert (
         opened(tmp_path, file, transport="rtu", device="/dev/ttyX", unit=2, baud=9600, timeout_s=3.0).name == first.name
     )
+
+
+@pytest.mark.parametrize(
+    ("package", "transport"), [("pymodbus", "host='h'"), ("serial", "transport='rtu', device='/dev/ttyX'")]
+)
+def test_without_its_package_modbus_says_what_to_install(package: str, transport: str) -> None:
+    program = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from pathlib import Path\n"
+        "from packseal.core.errors import ConfigError\n"
+        "from packseal_drivers.modbus.bus import bus_for\n"
+        "from packseal_drivers.settings import Modbus\n"
+        f"try: bus_for(Modbus({transport}), Path())\n"
+        "except ConfigError as error: print(error)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "Modbus needs another package: pip install 'packseal[modbus]'\n"
+
+
+def test_only_what_is_needed_is_imported() -> None:
+    """A gateway without a Modbus battery does not load pymodbus, and one with it only when it connects."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import packseal_drivers.registry\n"
+        "from packseal_drivers.modbus.bus import bus_for\n"
+        "from packseal_drivers.settings import Modbus\n"
+        "bus_for(Modbus(host='h'), Path())\n"
+        "print([m for m in sys.modules if m.startswith('pymodbus')])\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "[]\n"
 
 
 def test_a_profile_of_another_wire_is_refused(tmp_path: Path) -> None:

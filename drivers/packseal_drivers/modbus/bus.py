@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
@@ -214,8 +215,11 @@ def bus_for(settings: Modbus, directory: Path) -> ModbusBus:
     """Return the bus of a connection, the same for all batteries behind it.
 
     Raises:
-        ConfigError: another battery behind it describes it differently.
+        ConfigError: another battery behind it describes it differently, or a package is missing.
     """
+    needed = ("pymodbus", "serial") if settings.transport == "rtu" else ("pymodbus",)
+    if any(find_spec(name) is None for name in needed):
+        raise ConfigError("Modbus needs another package: pip install 'packseal[modbus]'")
     bus = _shared.get(settings.where)
     if bus is None:
         bus = _shared[settings.where] = ModbusBus(settings, directory)
