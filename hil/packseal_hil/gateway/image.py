@@ -84,8 +84,9 @@ def ensure(cache: Path, arch: Arch = Arch.AMD64) -> Image:
             for each in dict.fromkeys((NATIVE, arch)):
                 if not is_cached(cache, each):
                     _build_debian(cache, each, say)
-            _build_project(cache, say)
-        os.utime(directory)
+            _build_project(cache, project, say)
+        for used in (directory, project):
+            os.utime(used)
     took_s = time.monotonic() - began_s if is_new else 0
     return Image(arch, directory / "kernel", directory / "initrd", directory / "root.ext4", project, took_s)
 
@@ -116,10 +117,17 @@ def _alone(cache: Path) -> Iterator[None]:
 
 
 def forget_old(cache: Path) -> None:
-    """Remove images that nobody has asked for in a day: each takes more than a gigabyte."""
+    """Remove what nobody has asked for in a day: an image takes more than a gigabyte, a project some megabytes.
+
+    What is younger may be in use: another bench boots from it again.
+    """
+    long_ago_s = time.time() - A_DAY_S
     for other in cache.glob("*/root.ext4"):
-        if time.time() - other.parent.stat().st_mtime > A_DAY_S:
+        if other.parent.stat().st_mtime < long_ago_s:
             shutil.rmtree(other.parent)
+    for other in cache.glob("*/project-*.tar"):
+        if other.stat().st_mtime < long_ago_s:
+            other.unlink()
 
 
 def _debian(cache: Path, arch: Arch) -> Path:
@@ -175,18 +183,15 @@ def _make_disk(root: Path, target: Path) -> None:
     call(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", root, target], "Making the guest's root disk")
 
 
-def _build_project(cache: Path, say: Say) -> None:
+def _build_project(cache: Path, target: Path, say: Say) -> None:
     """Build the second layer, one for all architectures: what pip would install and compile, as files to unpack."""
     say("the project's wheel")
-    directory, tree = _debian(cache, NATIVE), _tree(cache, NATIVE)
+    tree = _tree(cache, NATIVE)
     made, layer = tree.root / "opt/project", tree.root / "opt/layer"
     for path in (made, layer):
         shutil.rmtree(path, ignore_errors=True)
     wheel = wheels.build(wheels.CHECKOUT, made)
     tree.install(["--quiet", "--force-reinstall", "--root", "/opt/layer", f"/opt/project/{wheel.name}"])
-    for old in directory.glob("project-*.tar"):
-        old.unlink()
-    target = _project(directory)
     call(["tar", "--create", "--file", target.with_suffix(".part"), "-C", layer, "."], "Packing the project")
     target.with_suffix(".part").rename(target)
     for path in (made, layer):
