@@ -52,7 +52,8 @@ hil: hil-programs venv ## The agent in a virtual gateway: kernel CAN, BlueZ, fau
 	    --report .hil/report --junitxml .hil/report/junit.xml $(HIL_TESTS) $(ARGS)
 
 hil-long: ## The same with every long scenario, 200 power cuts and an arm64 guest (an hour or more)
-	@$(MAKE) --no-print-directory hil MORE_PROGRAMS=qemu-system-aarch64:qemu-system-arm ARGS="--long $(ARGS)"
+	@$(MAKE) --no-print-directory hil HIL_TESTS=tests/hil MORE_PROGRAMS=qemu-system-aarch64:qemu-system-arm \
+	    ARGS="--long $(ARGS)"
 
 lock: ## Pin the newest allowed versions again
 	@scripts/make-venv .venv-lock requirements/uv.lock
