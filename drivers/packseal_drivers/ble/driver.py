@@ -23,6 +23,7 @@ from packseal_drivers.sampler import Sampler
 ANSWER_S = 2.0
 QUIET_S = 0.15
 """After an answer that did not come whole: what was late of it must not fall into the next one's window."""
+SETTLE_S = 0.5
 AGAIN_S = 5.0
 """A battery that speaks by itself is asked again when it was silent for so long."""
 TICK_S = 0.1
@@ -211,6 +212,9 @@ class BleDriver:
         end_s = loop.time() + ANSWER_S
         while not self._framer.answered and (left_s := end_s - loop.time()) > 0:
             await self._link.wait(left_s)
+            believed += self._take()
+        if self._protocol.speaks:  # what it says to one question must not run into the next one
+            await self._link.wait(SETTLE_S)
             believed += self._take()
         if not self._framer.answered:
             self.counts.unanswered += 1

@@ -9,12 +9,12 @@ from packseal_drivers.ble.guard import BleGuard
 from packseal_drivers.ble.lines import BleTable
 from packseal_drivers.ble.plausibility import Plausibility
 from packseal_drivers.ble.protocols import FOREIGN, PROTOCOLS
-from packseal_drivers.ble.replay import DumpLink
+from packseal_drivers.ble.radio import need_bleak
 from packseal_drivers.ble.whole import lenient
 from packseal_drivers.decoding import Decoders
+from packseal_drivers.driver import Driver
 from packseal_drivers.profile import Profile
 from packseal_drivers.settings import Ble, Recording
-from packseal_drivers.stream_driver import StreamDriver
 
 
 def open_ble(settings: Ble, profile: Profile, decoders: Decoders, period_s: float, clock: Clock) -> BleDriver:
@@ -36,6 +36,7 @@ def open_ble(settings: Ble, profile: Profile, decoders: Decoders, period_s: floa
 
 
 def _link(settings: Ble, profile: Profile, guard: BleGuard, clock: Clock) -> BleWire:
+    need_bleak()
     protocol = PROTOCOLS[table_of(profile).protocol]
     if protocol.name == FOREIGN:
         from packseal_drivers.links.aiobmsble import AiobmsbleLink  # noqa: PLC0415 - one wire's code is enough
@@ -64,8 +65,11 @@ def table_of(profile: Profile) -> BleTable:
 
 def open_dump(
     settings: Recording, profile: Profile, decoders: Decoders, directory: Path, period_s: float, clock: Clock
-) -> StreamDriver:
+) -> Driver:
     """Return the driver of a recorded battery; raises ConfigError where nothing can be read of it."""
+    from packseal_drivers.ble.replay import DumpLink  # noqa: PLC0415 - a live battery needs none of it
+    from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415 - likewise
+
     table = table_of(profile)
     speed = None if settings.speed == "max" else settings.speed
     link = DumpLink(directory / settings.path, PROTOCOLS[table.protocol], speed)

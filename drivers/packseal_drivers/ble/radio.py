@@ -6,6 +6,7 @@ to `slots`, and a battery that waits for one is served in the order of asking.
 """
 
 import asyncio
+import importlib.util
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -25,6 +26,8 @@ MAX_SAID = 64
 DEFAULT_SLOTS = 3
 """Connections at once that the controllers of small computers hold besides a search."""
 
+MISSING = "Bluetooth needs another package: pip install 'packseal[ble]'"
+
 Match = Callable[[str, str | None], bool]
 """Takes address and advertised name."""
 
@@ -40,7 +43,8 @@ class Radio:
         self.adapter = adapter
         self._air = asyncio.Lock()
         self._connecting = 0
-        self._hurry = asyncio.Event()
+        self._hurry, self._enough = asyncio.Event(), asyncio.Event()
+        self._searcher: asyncio.Task[None] | None = None
         self._searches: list[tuple[Match, asyncio.Future[BLEDevice]]] = []
         self._said: dict[str, AdvertisementData] = {}
         self._slots = DEFAULT_SLOTS
@@ -105,34 +109,52 @@ class Radio:
         found: asyncio.Future[BLEDevice] = asyncio.get_running_loop().create_future()
         search = (match, found)
         self._searches.append(search)
+        self._enough.clear()
+        if self._searcher is None or self._searcher.done():
+            self._searcher = asyncio.create_task(self._search(), name=f"search on {self.adapter or 'Bluetooth'}")
         try:
             async with asyncio.timeout(seconds):
-                while not found.done():
-                    async with self._air:
-                        if not found.done():
-                            await self._scan(found)
-            return found.result()
+                return await found
         except TimeoutError:
             raise LinkError(
                 f"not heard in {seconds:g} s: out of range, asleep, or connected to something else such as a phone"
             ) from None
         finally:
             self._searches.remove(search)
+            self._look()
+
+    def _look(self) -> None:
+        """End the search where nobody waits for more."""
+        if all(found.done() for _, found in self._searches):
+            self._enough.set()
+
+    async def _search(self) -> None:
+        """Search for as long as anybody waits, in parts, between which others have the air."""
+        try:
+            while not self._enough.is_set():
+                async with self._air:
+                    if not self._enough.is_set():
+                        await self._scan()
+        except Exception as error:  # noqa: BLE001 - it is raised again by whoever waits
+            for _, found in self._searches:
+                if not found.done():
+                    found.set_exception(error)
 
     def said(self, device: "BLEDevice") -> "AdvertisementData":
         """Return what a device that was found has advertised."""
         return self._said[device.address]
 
-    async def _scan(self, found: "asyncio.Future[BLEDevice]") -> None:
+    async def _scan(self) -> None:
         bleak = load_bleak()
         arguments = {} if self.adapter is None else {"bluez": {"adapter": self.adapter}}
         with telling():
             async with bleak.BleakScanner(self._heard, **arguments):
-                hurry = asyncio.ensure_future(self._hurry.wait())
+                ends = [asyncio.ensure_future(event.wait()) for event in (self._enough, self._hurry)]
                 try:
-                    await asyncio.wait((found, hurry), timeout=SCAN_S, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(ends, timeout=SCAN_S, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    hurry.cancel()
+                    for end in ends:
+                        end.cancel()
 
     def _heard(self, device: "BLEDevice", advertisement: "AdvertisementData") -> None:
         for match, found in self._searches:
@@ -141,6 +163,7 @@ class Radio:
                     self._said.clear()  # addresses that are changed for privacy would add up
                 self._said[device.address] = advertisement
                 found.set_result(device)
+        self._look()
 
 
 _radios: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, Radio]]" = WeakKeyDictionary()
@@ -152,14 +175,18 @@ def radio_of(adapter: str | None) -> Radio:
     return radios.setdefault(adapter, Radio(adapter))
 
 
+def need_bleak() -> None:
+    """Raise ConfigError where bleak is not installed, without importing it."""
+    if importlib.util.find_spec("bleak") is None:
+        raise ConfigError(MISSING)
+
+
 def load_bleak() -> ModuleType:
     """Return the module bleak; raises ConfigError where it is not installed."""
     try:
-        import bleak  # noqa: PLC0415 - a megabyte that only the Bluetooth road needs
+        import bleak  # noqa: PLC0415 - only the Bluetooth road needs it, and its D-Bus library
     except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith(("bleak", "dbus_fast")):
-            raise
-        raise ConfigError("Bluetooth needs another package: pip install 'packseal[ble]'") from error
+        raise ConfigError(MISSING) from error
     return bleak
 
 

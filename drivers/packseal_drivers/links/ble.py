@@ -50,6 +50,7 @@ class BleLink:
         self._client: BleakClient | None = None
         self._heard: deque[Notification] = deque(maxlen=BACKLOG)
         self._stir = asyncio.Event()
+        self._session: object = None
         self._lost = False
         self.dropped = 0
         """Notifications for which there was no room; only grows."""
@@ -134,9 +135,10 @@ class BleLink:
         return Notification(uuid, bytes(data), self._clock.now().mono_ns)
 
     async def _connect(self, stack: AsyncExitStack, device: "BLEDevice") -> None:
+        session = self._session = object()
         client: BleakClient = load_bleak().BleakClient(
             device,
-            disconnected_callback=self._gone,
+            disconnected_callback=partial(self._gone, session),
             timeout=CONNECT_S,
             pair=self._settings.pair,
             **({} if self._settings.adapter is None else {"bluez": {"adapter": self._settings.adapter}}),
@@ -166,8 +168,8 @@ class BleLink:
         self._heard.append(Notification(uuid, bytes(data), self._clock.now().mono_ns))
         self._stir.set()
 
-    def _gone(self, client: object) -> None:
-        if self._client is None or client is self._client:
+    def _gone(self, session: object, _client: object) -> None:
+        if session is self._session:  # and not of a connection before, whose end is told late
             self._lost = True
             self._stir.set()
 
