@@ -99,11 +99,14 @@ async def tcp_server(*devices: Device, port: int = 0, rtu: bool = False) -> Asyn
 
 
 @asynccontextmanager
-async def tls_server(device: Device, directory: Path) -> AsyncIterator[int]:
-    """Serve with a certificate that `directory`/ca.pem vouches for."""
+async def tls_server(device: Device, directory: Path, *, mutual: bool = False) -> AsyncIterator[int]:
+    """Serve with a certificate that `directory`/ca.pem vouches for, and want such a one where it is `mutual`."""
     certificate(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "ca.pem", directory / "ca.key")
+    if mutual:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(directory / "ca.pem")
     server = ModbusTlsServer([device.simulated()], address=(HOST, 0), sslctx=context)
     await server.serve_forever(background=True)
     try:
@@ -142,6 +145,8 @@ class SerialLine:
 
     def __init__(self) -> None:
         self.spoil: Callable[[bytes], bytes] = bytes
+        self.echo = False
+        """Whether the near end hears itself."""
 
     def __enter__(self) -> Self:
         self._near, self._far = pty.openpty(), pty.openpty()
@@ -156,6 +161,8 @@ class SerialLine:
 
     def _carry(self, source: int, target: int) -> None:
         data = os.read(source, 4096)
+        if self.echo and source == self._near[0]:
+            os.write(source, data)
         os.write(target, self.spoil(data) if source == self._far[0] else data)
 
     def unplug(self) -> None:

@@ -144,12 +144,13 @@ def test_tcp(transport: str, tmp_path: Path) -> None:
     run(body)
 
 
-def test_tls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mutual", [False, True])
+def test_tls(tmp_path: Path, *, mutual: bool) -> None:
     async def body() -> None:
-        async with tls_server(device(), tmp_path) as port:
-            driver = opened(
-                tmp_path, write(tmp_path), transport="tls", host=HOST, port=port, authorities="ca.pem", timeout_s=5.0
-            )
+        async with tls_server(device(), tmp_path, mutual=mutual) as port:
+            own = {"certificate": "ca.pem", "key": "ca.key"} if mutual else {}
+            settings = {"transport": "tls", "authorities": "ca.pem", "timeout_s": 5.0, **own}
+            driver = opened(tmp_path, write(tmp_path), host=HOST, port=port, **settings)
             async with Listening(driver) as heard:
                 await heard.until(lambda: bool(heard.samples))
             check(heard.samples[0])
@@ -183,6 +184,32 @@ def test_a_serial_line(tmp_path: Path) -> None:
                 check(first.samples[0])
                 check(second.samples[0])
                 assert drivers[0].counts.cut == 0
+
+    run(body)
+
+
+def test_an_adapter_that_repeats_what_is_sent(tmp_path: Path) -> None:
+    async def body() -> None:
+        with SerialLine() as line:
+            line.echo = True
+            async with serial_server(line.far, device(1)):
+                settings = {"transport": "rtu", "device": line.near, "baud": 19200, "local_echo": True}
+                driver = opened(tmp_path, write(tmp_path), **settings)
+                async with Listening(driver) as heard:
+                    await heard.until(lambda: len(heard.samples) > 2)
+                check(heard.samples[0])
+                assert (driver.counts.cut, driver.counts.unexpected) == (0, 0)
+
+    run(body)
+
+
+def test_a_device_without_our_certificate_is_a_lost_link(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with tls_server(device(), tmp_path, mutual=True) as port:
+            driver = opened(tmp_path, write(tmp_path), transport="tls", host=HOST, port=port, authorities="ca.pem")
+            async with Listening(driver) as heard:
+                await heard.until(lambda: EventCode.LINK_LOST in heard.codes())
+            assert not heard.samples
 
     run(body)
 

@@ -5,7 +5,7 @@ one that does not answer costs the others its time-out, and how often it may do 
 """
 
 import asyncio
-import logging
+import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,8 +25,6 @@ from packseal_drivers.settings import Modbus
 if TYPE_CHECKING:
     from pymodbus.client.base import ModbusBaseClient
     from pymodbus.pdu import ModbusPDU
-
-log = logging.getLogger(__name__)
 
 CONNECT_S = 5.0
 RETRY_MIN_S, RETRY_MAX_S = 0.25, 5.0
@@ -220,12 +218,21 @@ def bus_for(settings: Modbus, directory: Path) -> ModbusBus:
     needed = ("pymodbus", "serial") if settings.transport == "rtu" else ("pymodbus",)
     if any(find_spec(name) is None for name in needed):
         raise ConfigError("Modbus needs another package: pip install 'packseal[modbus]'")
+    if not _alike(settings):
+        gc.collect()  # one of a driver that nobody has any more may not have gone yet
+        if not _alike(settings):
+            where = settings.where
+            raise ConfigError(f"two batteries behind {where} must describe it alike, all but unit and timeout_s")
     bus = _shared.get(settings.where)
     if bus is None:
         bus = _shared[settings.where] = ModbusBus(settings, directory)
-    elif _connection_of(bus.settings) != _connection_of(settings):
-        raise ConfigError(f"two batteries behind {settings.where} must describe it alike, all but unit and timeout_s")
     return bus
+
+
+def _alike(settings: Modbus) -> bool:
+    """Whether nobody else describes the connection differently."""
+    bus = _shared.get(settings.where)
+    return bus is None or _connection_of(bus.settings) == _connection_of(settings)
 
 
 def _connection_of(settings: Modbus) -> Modbus:
