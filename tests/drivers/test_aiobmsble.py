@@ -23,7 +23,7 @@ from packseal_drivers.framing.burst import Notification
 from packseal_drivers.framing.foreign import ForeignFramer, packed
 from packseal_drivers.registry import open_driver
 from packseal_drivers.settings import Ble
-from packseal_drivers.testing.ble_batteries import Battery, cut, jbd_answer
+from packseal_drivers.testing.ble_batteries import Battery, cut, daly_answer, jbd_answer, jk02_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +78,88 @@ def test_a_battery_is_recognised_and_read(tmp_path: Path, kind: str | None) -> N
         assert sample.values[Channel(Quantity.CYCLES)] == 41
         assert Channel(Quantity.ENERGY_REMAINING_KWH) not in sample.values, "that would be the library's own sum"
         assert driver.counts.doubted > 0, "what it says is held against what it said before, as our own is"
+
+    asyncio.run(go())
+
+
+def jk_peripheral(radio: Radio, battery: Battery) -> Peripheral:
+    """A JK that also says what it is: firmware 11.48, which the library takes for the layout with 32 places."""
+    info = bytearray(300)
+    info[:6] = b"\x55\xaa\xeb\x90\x03\x01"
+    info[30:35] = b"11.48"
+    info[299] = sum(info) & 0xFF
+    ready = b"\xaa\x55\x90\xeb\xc8\x01\x01" + bytes(12) + b"\x44"
+    made = Peripheral(radio, ADDRESS, "JK-1", "FFE0", "FFE1", "FFE1")
+    made.answer = lambda question: (
+        [*cut(bytes(info), 128), ready] if question[4] == 0x97 else cut(jk02_frame(battery, 1), 128)
+    )
+    return made
+
+
+def daly_peripheral(radio: Radio, battery: Battery) -> Peripheral:
+    made = Peripheral(radio, ADDRESS, "DL-1", "FFF0", "FFF1", "FFF2")
+    made.answer = lambda question: [daly_answer(battery)] if question[4:6] == b"\x00\x3e" else []
+    return made
+
+
+def jbd_peripheral(radio: Radio, battery: Battery) -> Peripheral:
+    made = Peripheral(radio, ADDRESS, "JBD-1", "FF00", "FF01", "FF02")
+    made.answer = lambda question: cut(jbd_answer(battery, question[2]), 20)
+    return made
+
+
+async def first(driver: Driver, wanted: set[Channel]) -> dict[Channel, float]:
+    """Return what a driver says first of some channels."""
+    told: dict[Channel, float] = {}
+    async with asyncio.timeout(60), aclosing(driver.batches()) as batches:
+        async for batch in batches:
+            for item in batch:
+                if isinstance(item, Sample):
+                    told |= item.values
+            if wanted <= told.keys():
+                return told
+    raise AssertionError("a driver has ended")
+
+
+@NEEDED
+@pytest.mark.filterwarnings("ignore")  # of the library's own dependencies
+@pytest.mark.parametrize(
+    ("name", "kind", "make"),
+    [
+        ("jbd/smart_bms", "jbd_bms", jbd_peripheral),
+        ("daly/smart_bms", "daly_bms", daly_peripheral),
+        ("jk/jk02_32s", "jikong_bms", jk_peripheral),
+    ],
+)
+@pytest.mark.parametrize("current_a", [-12.5, 8.0])
+def test_our_own_reading_is_the_librarys(tmp_path: Path, name: str, kind: str, make: Any, current_a: float) -> None:
+    async def go() -> None:
+        radio = Radio()
+        await radio.start()
+        battery = Battery(random.Random(1), current_a=current_a)
+        await make(radio, battery).start()
+        own = open_driver(
+            Ble(address=ADDRESS), profile.load(name), directory=tmp_path, cache=None, clock=SystemClock(), period_s=0
+        )
+        wanted = {Channel(Quantity.PACK_CURRENT_A), Channel(Quantity.CELL_VOLTAGE_V, 15)}
+        with installed(radio):
+            ours = await first(own, wanted)
+            theirs = await first(opened(Ble(address=ADDRESS, type=kind), tmp_path), wanted)
+        same = ours.keys() & theirs.keys()
+        assert {c.quantity for c in same} >= {
+            Quantity.PACK_VOLTAGE_V,
+            Quantity.PACK_CURRENT_A,
+            Quantity.STATE_OF_CHARGE_PCT,
+            Quantity.REMAINING_CHARGE_AH,
+            Quantity.CYCLES,
+            Quantity.CELL_VOLTAGE_V,
+            Quantity.TEMPERATURE_C,
+        } - ({Quantity.TEMPERATURE_C} if kind == "jikong_bms" else set())
+        assert ours[Channel(Quantity.PACK_CURRENT_A)] == pytest.approx(current_a)
+        for channel in same:
+            assert ours[channel] == pytest.approx(theirs[channel], rel=1e-6, abs=0.11), channel
+            if channel.quantity is not Quantity.TEMPERATURE_C:
+                assert ours[channel] == pytest.approx(theirs[channel], rel=1e-9), channel
 
     asyncio.run(go())
 
