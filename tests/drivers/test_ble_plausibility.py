@@ -99,6 +99,19 @@ def test_a_single_wild_frame_is_never_believed() -> None:
     assert judged.say(), "not even twice, when it is not in a row"
 
 
+def test_a_bms_that_always_contradicts_itself_is_believed_from_the_fifth_frame_on() -> None:
+    judged = Judged()
+
+    def strange() -> bytes:
+        judged.battery.advance(1)
+        frame = bytearray(jk02_frame(judged.battery, 1))
+        frame[74:76] = (3000).to_bytes(2, "little")  # a mean that is none
+        frame[299] = sum(frame[:299]) & 0xFF
+        return bytes(frame)
+
+    assert [bool(judged.say(change=strange())) for _ in range(12)] == [False] * 4 + [True] * 8
+
+
 def test_current_may_take_any_step() -> None:
     judged = Judged()
     judged.say()

@@ -19,8 +19,10 @@ STALE_NS = 60 * NS_PER_S
 """What was said longer ago is no measure for what is said now."""
 AGREES_NS = 30 * NS_PER_S
 """A doubtful frame waits so long for the next one."""
-NEEDED, NEEDED_AGAINST = 2, 3
-"""So many frames in a row must agree where there is nothing to hold them against; and where they contradict it."""
+NEEDED, NEEDED_AGAINST, NEEDED_ODD = 2, 3, 5
+"""So many frames in a row must agree: where there is nothing to hold them against; where they contradict what was
+before, or say what cannot be; where they contradict themselves. What was confirmed so is then no longer strange."""
+IMPOSSIBLE = (Flaw.OUT_OF_RANGE, Flaw.NOT_A_NUMBER)
 TOGETHER_NS = 5 * NS_PER_S
 """Cells and pack voltage of different frames are compared when they are no further apart."""
 
@@ -78,12 +80,16 @@ EXTREME_V = 0.03
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a frame says, by slot; slots whose value was unusable, and how; when; how many in a row said so."""
+    """What a frame says, by slot; slots whose value was unusable, and how; when; how many in a row said so.
+
+    `strange`: it was believed although it contradicts itself, or says what cannot be.
+    """
 
     values: Mapping[int, float]
     flaws: Mapping[int, int]
     mono_ns: int
     agreed: int = 1
+    strange: bool = False
 
 
 class Plausibility:
@@ -117,16 +123,28 @@ class Plausibility:
         if self._trust == "whole":
             return frames
         said = self._decode(frames)
+        contradicts = reading.doubtful or not self._adds_up(reading.kind, said)
+        strange = contradicts or any(flaw in IMPOSSIBLE for flaw in said.flaws.values())
+        needed = self._needed(reading.kind, said, contradicts=contradicts, strange=strange)
         doubted = self._doubted.pop(reading.kind, None)
-        if reading.doubtful or self._is_doubtful(reading.kind, said):
-            if doubted is not None and said.mono_ns - doubted.mono_ns <= AGREES_NS and self._follows(doubted, said):
-                said = replace(said, agreed=doubted.agreed + 1)
-            if said.agreed < (NEEDED if self._reference(reading.kind, said) is None else NEEDED_AGAINST):
-                self._doubted[reading.kind] = said
-                self._counts.doubted += 1
-                return []
-        self._believed[reading.kind] = said
+        if doubted is not None and said.mono_ns - doubted.mono_ns <= AGREES_NS and self._follows(doubted, said):
+            said = replace(said, agreed=doubted.agreed + 1)
+        if said.agreed < needed:
+            self._doubted[reading.kind] = said
+            self._counts.doubted += 1
+            return []
+        self._believed[reading.kind] = replace(said, agreed=1, strange=strange)
         return frames
+
+    def _needed(self, kind: str, said: _Said, *, contradicts: bool, strange: bool) -> int:
+        """Return how many frames in a row must say this, itself among them."""
+        before = self._reference(kind, said)
+        follows = before is not None and self._follows(before, said)
+        if strange and not (before is not None and before.strange and follows):
+            return NEEDED_ODD if contradicts else NEEDED_AGAINST
+        if before is None:
+            return NEEDED if self._trust == "sum" else 1
+        return 1 if follows else NEEDED_AGAINST
 
     def _reference(self, kind: str, said: _Said) -> _Said | None:
         before = self._believed.get(kind)
@@ -144,12 +162,6 @@ class Plausibility:
             if isinstance(number, int | float):
                 values[slot] = float(number)
         return _Said(values, flaws, frames[0].mono_ns if frames else 0)
-
-    def _is_doubtful(self, kind: str, said: _Said) -> bool:
-        before = self._reference(kind, said)
-        unfounded = self._trust == "sum" if before is None else not self._follows(before, said)
-        odd = any(flaw in (Flaw.OUT_OF_RANGE, Flaw.NOT_A_NUMBER) for flaw in said.flaws.values())
-        return unfounded or odd or not self._adds_up(kind, said)
 
     def _follows(self, before: _Said, now: _Said) -> bool:
         """Whether the same channels are there, and none has moved farther than it can."""
