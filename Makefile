@@ -44,12 +44,13 @@ test: test-programs venv cose-peer ## All tests, installing what they need
 bench: broker venv ## Speed, size and memory as ratios against peers in the same run
 	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench $(ARGS)
 
-# The tests of the bench itself are part of `make test`.
+# The tests of the bench itself are part of `make test`. Two virtual gateways at once; hardware there is only one.
 HIL_TESTS := tests/hil/gateway tests/hil/powercut/test_guest.py tests/hil/scenarios/test_scenarios.py
 
 hil: hil-programs venv ## The agent in a virtual gateway: kernel CAN, BlueZ, faults and power cuts; report in .hil/report
 	@PATH="$$PATH:/usr/sbin:/sbin" $(PYTHON) -m pytest -p packseal_hil.plugin --bench $(or $(BENCH),virtual) \
-	    --report .hil/report --junitxml .hil/report/junit.xml $(HIL_TESTS) $(ARGS)
+	    --report .hil/report --junitxml .hil/report/junit.xml \
+	    $(if $(BENCH),,--numprocesses 2 --dist loadfile) $(HIL_TESTS) $(ARGS)
 
 hil-long: ## The same with every long scenario, 200 power cuts and an arm64 guest (an hour or more)
 	@$(MAKE) --no-print-directory hil HIL_TESTS=tests/hil MORE_PROGRAMS=qemu-system-aarch64:qemu-system-arm \

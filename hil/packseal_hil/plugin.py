@@ -1,11 +1,14 @@
 """The bench's pytest plugin, `-p packseal_hil.plugin`: which bench, which scenarios, and the report of the run.
 
 Without it the same tests run on the local bench, and nothing is written. tests/hil/conftest.py holds the fixtures.
+What tests tell travels on their reports, so that a run may be shared among worker processes (pytest-xdist).
 """
 
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from packseal import __version__
@@ -16,6 +19,7 @@ from packseal_hil.rig.protocols import RigError
 from packseal_hil.story import Story
 
 LOCAL = "local"
+SAID = "packseal_said"  # the attribute of a test's report that carries what it told
 COLOURS: dict[Outcome | None, dict[str, bool]] = {
     Outcome.PASSED: {"green": True},
     Outcome.FAILED: {"red": True},
@@ -40,14 +44,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--bench", dest="hil_bench", default=LOCAL, metavar="BENCH", help="local, virtual or the path of a bench.toml"
     )
-    group.addoption("--report", dest="hil_report", type=Path, metavar="DIR", help="write the run's report here")
+    group.addoption("--report", dest="hil_report", metavar="DIR", help="write the run's report here")
     group.addoption("--long", dest="hil_long", action="store_true", help="run scenarios that take long too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the report."""
-    config.stash[COLLECTOR] = collector = Collector(config.getoption("hil_report"), bench_of(config))
+    # A worker process only hands on: the one that started it writes.
+    written = None if hasattr(config, "workerinput") else config.getoption("hil_report")
+    config.stash[COLLECTOR] = collector = Collector(None if written is None else Path(written), bench_of(config))
     config.pluginmanager.register(collector, "packseal-bench-report")
+
+
+class Said(msgspec.Struct):
+    """What one test has told and measured."""
+
+    stories: list[Story] = []
+    figures: dict[str, float] = {}
 
 
 class Collector:
@@ -57,6 +70,7 @@ class Collector:
         self.stories: list[Story] = []
         self.run = Run(bench=bench, version=__version__)
         self._told: dict[str, Story] = {}
+        self._said: dict[str, Said] = {}
         self._checks: dict[str, Check] = {}
         self._folder = None if directory is None else Folder(directory)
         self._outcome = ""
@@ -68,17 +82,32 @@ class Collector:
 
     def tell(self, test: str, story: Story) -> None:
         """Add what the test with this node id saw."""
-        self.stories.append(story)
-        self._told[test] = story
-        if self._folder is not None:
-            self._folder.keep(story)
+        self._said.setdefault(test, Said()).stories.append(story)
 
-    def measure(self, name: str, value: float) -> None:
+    def measure(self, test: str, name: str, value: float) -> None:
         """Add a figure by its name with the unit at the end, such as boot_s; a later one of this name replaces it."""
-        self.run.figures[name] = value
+        self._said.setdefault(test, Said()).figures[name] = value
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put what the test has said so far onto its report."""
+        report = yield
+        if (said := self._said.pop(item.nodeid, None)) is not None:
+            setattr(report, SAID, msgspec.msgpack.encode(said).hex())  # JSON has no number for a sensor's NaN
+        return report
+
+    def _take(self, test: str, said: "Said") -> None:
+        for story in said.stories:
+            self.stories.append(story)
+            self._told[test] = story
+            if self._folder is not None:
+                self._folder.keep(story)
+        self.run.figures |= said.figures
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take down how each test ended: the first phase that went wrong counts."""
+        if (said := getattr(report, SAID, None)) is not None:
+            self._take(report.nodeid, msgspec.msgpack.decode(bytes.fromhex(said), type=Said))
         check = self._checks.get(report.nodeid, Check(report.nodeid, "passed"))
         outcome, reason = check.outcome, check.reason
         if outcome == "passed" and not report.passed:

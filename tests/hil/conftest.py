@@ -28,7 +28,7 @@ def measure(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
     def take(name: str, value: float) -> None:
         _to_junit(request.node, {name: value})
         if collector is not None:
-            collector.measure(name, value)
+            collector.measure(request.node.nodeid, name, value)
 
     return take
 

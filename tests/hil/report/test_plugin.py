@@ -77,28 +77,30 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_a_run_writes_its_stories_its_page_and_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [(), ("--numprocesses", "2")])
+def test_a_run_writes_its_stories_its_page_and_a_table(workers: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "report" / "stories").mkdir(parents=True)
     (tmp_path / "report" / "stories" / "009-of-an-earlier-run.json").write_text("{}")
     arguments = ("-p", "packseal_hil.plugin", "--bench", "virtual", "--long", "--report", "report", "--junitxml=j.xml")
-    code, output = run(tmp_path, *arguments)
+    code, output = run(tmp_path, *arguments, *workers)
     assert code == 1
     assert ["good", "passed", "1.5"] in [line.split() for line in output.splitlines()]
     assert "bad       failed       1.5  all arrive: 3 records are missing" in output
     assert "skipped   skipped      1.5  this rig has no power" in output
     assert f"Report: {tmp_path / 'report' / 'index.html'}" in output
     written = Folder(tmp_path / "report")
-    assert [story.name for story in written.stories()] == ["good", "bad", "skipped", "well"]
-    assert written.stories()[0].verdicts[0].found == "bench virtual True"
+    told = {story.name: story for story in written.stories()}
+    assert sorted(told) == ["bad", "good", "skipped", "well"]
+    assert told["good"].verdicts[0].found == "bench virtual True"
     assert "3 records are missing" in (tmp_path / "report" / "index.html").read_text()
     properties = {(p.get("name"), p.get("value")) for p in ET.parse(tmp_path / "j.xml").iter("property")}
     assert properties == {("boot_s", "9.5"), ("frames_per_s", "2262")}
     kept = written.run()
-    assert [(c.title.split("::")[-1], c.outcome, c.reason) for c in kept.checks] == [
+    assert {(c.title.split("::")[-1], c.outcome, c.reason) for c in kept.checks} == {
         ("test_well_but_failed", "failed", "AssertionError: left a process behind"),
         ("test_plain", "passed", ""),
         ("test_broken", "error", "OSError: no disk"),
-    ]
+    }
     assert (kept.bench, kept.figures) == ("virtual", {"frames_per_s": 2262})
 
 
