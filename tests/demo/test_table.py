@@ -86,7 +86,9 @@ def test_what_is_wrong_is_named_with_its_line(write: Write, text: str, complaint
 
 
 @pytest.mark.parametrize(
-    "data", [gzip.compress(b"t_s,v_v,i_a\n0,1,1\n" * 50)[:-9], b"\x1f\x8bnonsense", b"\xff\xfe,\n"]
+    "data",
+    [gzip.compress(b"t_s,v_v,i_a\n0,1,1\n" * 50)[:-9], b"\x1f\x8bnonsense", b"\xff\xfe,\n"],
+    ids=["cut", "nonsense", "no text"],
 )
 def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "damaged.csv.gz"

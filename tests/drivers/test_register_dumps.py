@@ -164,7 +164,9 @@ def test_what_is_no_dump_is_refused_by_line(text: str, said: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xc2\xa0\n", b"\0" * 100, gzip.compress(b"(1.000000) 1 3 0000 14A2\n" * 9)[:-9], b"\x1f\x8b"]
+    "data",
+    [b"\xc2\xa0\n", b"\0" * 100, gzip.compress(b"(1.000000) 1 3 0000 14A2\n" * 9)[:-9], b"\x1f\x8b"],
+    ids=["space", "zeros", "cut", "magic"],
 )
 def test_any_bytes_are_refused_in_one_sentence(data: bytes, tmp_path: Path) -> None:
     for name in ("a.registers", "a.registers.gz"):
