@@ -3,6 +3,7 @@
 The Structs are the tables of the file; their docstrings are its reference. Paths are relative to the file.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,17 +11,23 @@ from pathlib import Path
 
 import msgspec
 
+from packseal.core import nesting
+from packseal.core.combining import Arrangement
 from packseal.core.declared import Declared
 from packseal.core.errors import ConfigError
 from packseal.core.passport import MAX_ID_BYTES
-from packseal.core.toml_error import decode_toml
+from packseal.core.toml_error import decode_toml, line_of
 from packseal.uplink.tls import TlsFiles
-from packseal_drivers.settings import LinkSettings
+from packseal_drivers.settings import LinkSettings, Recording, Stream
 from packseal_drivers.version import parse_version
 
 DEFAULT_PATHS = (Path("packseal.toml"), Path("/etc/packseal/packseal.toml"))
 MAX_WINDOW_S = 600
 MAX_BATTERIES = 64
+MIN_PARTS = 2
+MIN_PERIOD_S, MAX_PERIOD_S = 0.01, 60
+"""Of a battery with parts, whose samples wait for the period's end."""
+MAX_TOLERANCE_PCT = 100
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")  # RFC 3986 §3: a scheme, a colon, printable ASCII
 
 
@@ -76,15 +83,24 @@ class Https(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Battery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[[battery]]: one battery beside this gateway."""
+    """[[battery]]: one battery beside this gateway: on a link with a profile, or made of others by `parts`."""
 
     id: str
     """A URI: the subject of its records, as in its passport."""
-    profile: str
+    profile: str | None = None
     """VENDOR/MODEL of a profile that comes with packseal, or a path that ends in .toml."""
-    link: LinkSettings
+    link: LinkSettings | None = None
+    parts: tuple[str, ...] = ()
+    """Ids of the batteries that this one is made of, in the order in which their cells are numbered."""
+    arrangement: Arrangement | None = None
+    """How the parts are connected: series or parallel."""
+    tolerance_pct: float | None = None
+    """How far the parts' currents (series) or voltages (parallel) may lie apart. Default: 5 and 2.5 %."""
     period_s: float | None = None
-    """Seconds per sample in place of the profile's; 0 makes one of every distinct frame time."""
+    """Seconds per sample in place of the profile's; 0 makes one of every distinct frame time.
+
+    With parts: above 0, and by default the longest of theirs, at least 1.
+    """
     gap_s: float | None = None
     """An interval longer than this is a gap, not integrated. Default: 10 s, or three sample periods if that is more."""
     firmware: str | None = None
@@ -95,6 +111,25 @@ class Battery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         _check_uri(self.id)
         if self.firmware is not None and parse_version(self.firmware) is None:
             raise ValueError(f"firmware must be a version such as 1.12.0, not {self.firmware!r}")
+        if self.gap_s is not None and not (math.isfinite(self.gap_s) and self.gap_s > 0):
+            raise ValueError("gap_s must be above zero")
+        if self.parts or self.arrangement is not None:
+            self._check_parts()
+        elif self.profile is None or self.link is None:
+            missing = "profile" if self.profile is None else "link"
+            raise ValueError(f"{missing} is missing: a battery needs profile and link, or parts and arrangement")
+        elif self.tolerance_pct is not None:
+            raise ValueError("tolerance_pct belongs to a battery with parts")
+
+    def _check_parts(self) -> None:
+        if (self.profile, self.link, self.firmware) != (None, None, None):
+            raise ValueError("a battery with parts has no profile, link or firmware of its own")
+        if len(self.parts) < MIN_PARTS or self.arrangement is None:
+            raise ValueError('parts (at least two ids) and arrangement ("series" or "parallel") are needed together')
+        if self.period_s is not None and not MIN_PERIOD_S <= self.period_s <= MAX_PERIOD_S:
+            raise ValueError(f"period_s of a battery with parts must be from {MIN_PERIOD_S} to {MAX_PERIOD_S} seconds")
+        if self.tolerance_pct is not None and not 0 < self.tolerance_pct <= MAX_TOLERANCE_PCT:
+            raise ValueError(f"tolerance_pct must be above 0 and at most {MAX_TOLERANCE_PCT}")
 
 
 class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -180,7 +215,27 @@ def load(path: Path | None = None) -> Config:
         text = found.read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {found}: {error.strerror}") from error
-    return Config(decode_toml(text, ConfigFile, str(found)), found.absolute(), text)
+    file = decode_toml(text, ConfigFile, str(found))
+    _check_nesting(file, text.decode(), str(found))
+    return Config(file, found.absolute(), text)
+
+
+def _check_nesting(file: ConfigFile, text: str, what: str) -> None:
+    """Refuse parts that cannot be put together; raises ConfigError."""
+    parts = {battery.id: battery.parts for battery in file.battery}
+    wrong = nesting.trouble(parts)
+    if wrong is None:
+        replayed: dict[str, bool] = {b.id: isinstance(b.link, Recording | Stream) for b in file.battery}
+        for whole in nesting.parts_first(parts):
+            kinds = {replayed[part] for part in parts[whole]}
+            if len(kinds) > 1:
+                wrong = whole, "some are live and some replayed: their clocks cannot be brought together"
+                break
+            replayed[whole] = kinds.pop() if kinds else replayed[whole]
+    if wrong is not None:
+        number = list(parts).index(wrong[0])
+        line = line_of(text, ("battery", number, "parts"))
+        raise ConfigError(f"{what}, line {line}: battery[{number}].parts: {wrong[1]}")
 
 
 def _existing() -> Iterator[Path]:

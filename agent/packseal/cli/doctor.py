@@ -12,6 +12,7 @@ from pathlib import Path
 from packseal import clock, config
 from packseal.config import Battery, Config
 from packseal.core import exchange
+from packseal.core.combining import Arrangement
 from packseal.core.errors import InputError, PacksealError
 from packseal.core.sample import ClockQuality, EventCode, LinkCounts, Notice
 from packseal.journal.store import Journal
@@ -76,6 +77,10 @@ async def _findings(settings: Config, listen_s: float) -> AsyncIterator[Finding]
     for finding in (*_key(settings), *_clock(), *_disk(settings)):
         yield finding
     for battery in settings.file.battery:
+        if battery.arrangement is not None:
+            for finding in _made_of_parts(battery, battery.arrangement, settings):
+                yield finding
+            continue
         async for finding in _wire(settings, battery, listen_s):
             yield finding
     async for finding in _uplink(settings):
@@ -118,9 +123,19 @@ def _disk(settings: Config) -> Iterator[Finding]:
         yield BAD, str(error)
 
 
+def _made_of_parts(battery: Battery, arrangement: Arrangement, settings: Config) -> Iterator[Finding]:
+    """Yield the findings of a battery without a wire of its own; its parts' wires are tried for themselves."""
+    yield GOOD, f"battery {battery.id}: {arrangement.value} of {', '.join(battery.parts)}"
+    rated = {b.id: b.declared.rated_capacity_ah for b in settings.file.battery}
+    unrated = [part for part in battery.parts if rated[part] is None]
+    if arrangement is Arrangement.PARALLEL and unrated:
+        named = ", ".join(unrated)
+        yield NOTE, f"battery {battery.id}: no state of charge without rated_capacity_ah of each part: {named}"
+
+
 async def _wire(settings: Config, battery: Battery, listen_s: float) -> AsyncIterator[Finding]:
     try:
-        profile = profiles.load(battery.profile, settings.directory)
+        profile = profiles.load(battery.profile or "", settings.directory)
         driver = opening.open_battery_driver(settings, battery, clock.SystemClock())
     except PacksealError as error:
         yield BAD, f"battery {battery.id}: {error}"

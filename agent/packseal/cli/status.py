@@ -52,8 +52,16 @@ def _lines(status: dict[str, Any]) -> list[str]:
 def _battery_lines(battery: dict[str, Any]) -> list[str]:
     link = battery["link"]
     state = "its recording has ended" if battery["ended"] else link["state"].replace("_", " ")
-    seen = f"{link['frames']} frames, {link['unknown']} unknown, {link['short']} short, {link['dropped']} dropped"
+    if battery["parts"]:
+        silent = ", ".join(battery["silent_parts"])
+        seen = f"made of {', '.join(battery['parts'])}" + (f"; not heard: {silent}" if silent else "")
+    else:
+        seen = _seen(link)
     taken = f"{battery['samples']} samples, {link['flawed']} flawed values, last {battery['last_sample'] or 'never'}"
     present = ", ".join(f"{name} {v['value']:g} {v['unit']}" for name, v in battery["present"].items())
     lines = [f"battery   {battery['id']} ({battery['profile']}): {state}", f"          {seen}", f"          {taken}"]
     return [*lines, f"          {present}"] if present else lines
+
+
+def _seen(link: dict[str, Any]) -> str:
+    return f"{link['frames']} frames, {link['unknown']} unknown, {link['short']} short, {link['dropped']} dropped"

@@ -37,7 +37,10 @@ def link_of(args: argparse.Namespace) -> LinkSettings:
 
 def _configured(path: Path, battery_id: str | None) -> LinkSettings:
     for battery in config.load(path).file.battery:
-        if battery_id in (None, battery.id):
+        if battery.link is None:
+            if battery_id == battery.id:
+                raise InputError(f"{battery_id} has no bus of its own: name one of its parts")
+        elif battery_id in (None, battery.id):
             return battery.link
     raise InputError(f"{path} has no battery {battery_id}")
 

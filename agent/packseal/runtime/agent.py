@@ -13,7 +13,7 @@ from packseal.config import Config
 from packseal.core.bodies import GapCause, LifecycleCode
 from packseal.journal.store import LogKind
 from packseal.keys import file as key_file
-from packseal.runtime import opening, ways
+from packseal.runtime import opening, opening_parts, ways
 from packseal.runtime.desk import Desk
 from packseal.runtime.opening import GatewayLog
 from packseal.runtime.recorder import Recorder
@@ -29,9 +29,10 @@ DRAIN_CHECK_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One battery of this run."""
+    """One battery of this run. `parts`: the ids of those it is made of."""
 
     subject: str
+    parts: Sequence[str]
     log_id: bytes
     recorder: Recorder
 
@@ -59,7 +60,9 @@ class Agent:
             log.info("recording %d of %d configured batteries", len(reads), len(self.config.file.battery))
             # Cancelled before its first step, a task does nothing at all: its recorder would wait for its end for ever.
             await asyncio.sleep(0)
-            if all(isinstance(battery.link, RecordingSettings) for battery in self.config.file.battery):
+            # What is made of parts ends with them.
+            links = [battery.link for battery in self.config.file.battery if battery.link is not None]
+            if all(isinstance(link, RecordingSettings) for link in links):
                 group.create_task(_stop_after(records, stop), name="end of the recordings")
             await stop.wait()
             for task in reads:
@@ -94,7 +97,7 @@ async def opened(config: Config) -> AsyncIterator[Agent]:
     signer = key_file.load(config.key)
     clock = SystemClock()
     uplink, sink_key = ways.open_uplink(config), ways.read_sink_key(config)
-    drivers = [opening.open_battery_driver(config, battery, clock) for battery in config.file.battery]
+    drivers = opening_parts.open_drivers(config, clock)
     issuer = config.file.gateway.id
     async with Desk(config.journal) as desk:
         sync = Sync(desk.journal, uplink, sink_key, desk.run) if uplink and sink_key else None
@@ -109,7 +112,7 @@ async def opened(config: Config) -> AsyncIterator[Agent]:
             )
             writer = LogWriter(opening.store_in(desk, own.log_id), notify)
             recorder = opening.open_recorder(config, battery, driver, own, writer)
-            recordings.append(Recording(subject, own.log_id, recorder))
+            recordings.append(Recording(subject, battery.parts, own.log_id, recorder))
         yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, sync)
 
 

@@ -13,7 +13,7 @@ from packseal.config import Battery, Config
 from packseal.core.bodies import GapCause, Kind, Lifecycle, LifecycleCode
 from packseal.core.chain import Pen, SealedRecord
 from packseal.core.cose import Signer
-from packseal.core.errors import FormatError, StorageError
+from packseal.core.errors import ConfigError, FormatError, StorageError
 from packseal.core.meter import Meter
 from packseal.core.record import LOG_ID_BYTES, parse
 from packseal.core.sealer import Sealed, Sealer
@@ -78,7 +78,9 @@ def store_in(desk: Desk, log_id: bytes) -> Store:
 
 
 def open_battery_driver(config: Config, battery: Battery, clock: SystemClock) -> Driver:
-    """Return the driver of one battery; raises ConfigError for a wrong profile or DBC."""
+    """Return the driver of one battery with a link; raises ConfigError for a wrong profile or DBC."""
+    if battery.profile is None or battery.link is None:
+        raise ConfigError(f"battery {battery.id} has no link of its own: it is made of parts")
     profile = profiles.load(battery.profile, config.directory)
     return open_driver(
         battery.link,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KIB_PER_MIB = 1024
 PROCESS = Path("/proc/self/status")
 PATH_LIMIT = 107  # unix(7): sun_path holds 108 bytes with its closing zero
-HEARD = ("frames", "unknown", "short", "flawed", "dropped", "samples", "error_frames", "doubles", "rescaled")
+HEARD = ("frames", "unknown", "short", "flawed", "doubted", "dropped", "samples", "error_frames", "doubles", "rescaled")
 ASKED = ("requests", "answers", "negative", "unanswered", "unexpected", "cut", "refused", "unsent")
 _BEGAN_S = time.monotonic()
 
@@ -114,6 +114,8 @@ def _battery(recording: "Recording") -> dict[str, Any]:
         "id": recording.subject,
         "log_id": recording.log_id.hex(),
         "profile": recorder.driver.name,
+        "parts": list(recording.parts),
+        "silent_parts": list(getattr(recorder.driver, "silent", ())),
         "link": {"state": counts.state.name.lower(), **link},
         "ended": recorder.status.ended,
         "samples": recorder.status.samples,

@@ -76,7 +76,7 @@ class Meter:
         gap_limit_s: float | None = None,
     ) -> None:
         self._state = _load(state) if state is not None else MeterState()
-        self.gap_limit_s = max(GAP_LIMIT_S, PERIODS_PER_GAP * period_s) if gap_limit_s is None else gap_limit_s
+        self.gap_limit_s = limit_s(period_s, gap_limit_s)
         self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
         self._throughput = Throughput(declared, delivers, limit_ns, self._state.throughput)
         self._exposure = Exposure(declared, delivers, limit_ns, self._state.exposure)
@@ -148,6 +148,11 @@ class Meter:
             # Now that the clock is set, when the first sample of this run came is known after all.
             state.began_wall_ms = (at.wall_ns - (at.mono_ns - self._began.mono_ns)) // 1_000_000
             self._began = None
+
+
+def limit_s(period_s: float, declared_s: float | None) -> float:
+    """Return the seconds beyond which an interval is a gap: as declared, or by the sample period."""
+    return max(GAP_LIMIT_S, PERIODS_PER_GAP * period_s) if declared_s is None else declared_s
 
 
 def _load(data: bytes) -> MeterState:
