@@ -135,3 +135,24 @@ def test_without_bleak_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "bleak", None)
     with pytest.raises(ConfigError, match=r"pip install 'packseal\[ble\]'"):
         open_driver(Ble(name="x"), profile.load("jbd/smart_bms"), directory=tmp_path, cache=None, clock=SystemClock())
+
+
+def test_an_operation_that_is_cancelled_beneath_us_is_a_lost_link_and_a_stop_is_a_stop() -> None:
+    async def operate(given_up: asyncio.Future[None]) -> None:
+        with telling():
+            await given_up
+
+    async def scenario() -> None:
+        given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(operate(given_up))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        with pytest.raises(LinkError, match="lost in the middle"):
+            await task
+        stopped = asyncio.create_task(operate(asyncio.get_running_loop().create_future()))
+        await asyncio.sleep(0)
+        stopped.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopped
+
+    asyncio.run(scenario())

@@ -209,6 +209,12 @@ def telling() -> Iterator[None]:
 
     try:
         yield
+    except asyncio.CancelledError:
+        # Whoever gives an operation up because the connection went cancels its future; our task is to go on then.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise LinkError("the connection was lost in the middle of an operation") from None
     except TimeoutError:
         raise LinkError("no answer from it in time: out of range, or connected to something else") from None
     except exc.BleakBluetoothNotAvailableError as error:
