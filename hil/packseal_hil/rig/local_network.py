@@ -6,6 +6,7 @@ carrier. That is what a radio link does when it is gone.
 
 import asyncio
 import ctypes
+import itertools
 import os
 import shutil
 import socket
@@ -26,6 +27,8 @@ SECOND_LOOPBACK = "127.0.0.2"
 NAMESPACES = Path("/run/netns")  # ip-netns(8)
 CLONE_NEWNET = 0x4000_0000  # linux/sched.h
 COMMAND_S = 20
+
+_numbers = itertools.count()
 
 
 class LoopbackNetwork:
@@ -85,7 +88,9 @@ class NamespaceNetwork(LoopbackNetwork):
 
     def __init__(self) -> None:
         super().__init__()
-        self._gateway, self._router, self._operator = (f"packseal-{os.getpid()}-{n}" for n in ("gw", "way", "op"))
+        # Two of one process may be open side by side: neither may take the other's names.
+        own = f"packseal-{os.getpid()}-{next(_numbers)}"
+        self._gateway, self._router, self._operator = (f"{own}-{end}" for end in ("gw", "way", "op"))
         self.prefix = ("ip", "netns", "exec", self._gateway)
         self.shapes = False
 
@@ -199,12 +204,13 @@ def _bound_in(namespace: str, port: int) -> socket.socket:
 
     def work() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
-        with (NAMESPACES / namespace).open("rb") as there:
-            if libc.setns(there.fileno(), CLONE_NEWNET):
-                failed.append(RigError(f"setns {namespace}: {os.strerror(ctypes.get_errno())}"))
-                return
         try:
+            with (NAMESPACES / namespace).open("rb") as there:
+                if libc.setns(there.fileno(), CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             made.append(bound(OPERATOR, port))
+        except OSError as error:
+            failed.append(RigError(f"network namespace {namespace}: {error.strerror}"))
         except RigError as error:
             failed.append(error)
 

@@ -133,6 +133,31 @@ def test_what_was_under_way_when_the_network_was_cut_arrives_when_it_is_mended(t
     play(scenario)
 
 
+@needs_root
+def test_two_of_one_process_do_not_touch_each_other(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as first, echo() as port:
+            async with opened(tmp_path) as second:
+                assert isinstance(first.network, NamespaceNetwork)
+                assert isinstance(second.network, NamespaceNetwork)
+            await first.network.reach(port)
+            assert "echo a" in await asked(first, port)
+
+    play(scenario)
+
+
+@needs_root
+def test_a_network_whose_namespace_was_taken_away_is_an_error(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as rig, echo() as port:
+            assert isinstance(rig.network, NamespaceNetwork)
+            await rig.network.close()
+            with pytest.raises(RigError, match="network namespace packseal-.*-op: No such file"):
+                await rig.network.reach(port)
+
+    play(scenario)
+
+
 def left(directory: str) -> set[str]:
     """Return what there is of a rig with this directory."""
     there = {
