@@ -206,9 +206,11 @@ def _bound_in(namespace: str, port: int) -> socket.socket:
         libc = ctypes.CDLL(None, use_errno=True)
         try:
             with (NAMESPACES / namespace).open("rb") as there:
-                if libc.setns(there.fileno(), CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            made.append(bound(OPERATOR, port))
+                entered = libc.setns(there.fileno(), CLONE_NEWNET) == 0
+            if entered:
+                made.append(bound(OPERATOR, port))
+            else:
+                failed.append(RigError(f"setns {namespace}: {os.strerror(ctypes.get_errno())}"))
         except OSError as error:
             failed.append(RigError(f"network namespace {namespace}: {error.strerror}"))
         except RigError as error:

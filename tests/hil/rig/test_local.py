@@ -152,7 +152,7 @@ def test_a_network_whose_namespace_was_taken_away_is_an_error(tmp_path: Path) ->
         async with opened(tmp_path) as rig, echo() as port:
             assert isinstance(rig.network, NamespaceNetwork)
             await rig.network.close()
-            with pytest.raises(RigError, match="network namespace packseal-.*-op: No such file"):
+            with pytest.raises(RigError, match=r"network namespace packseal-.*-op: No such file"):
                 await rig.network.reach(port)
 
     play(scenario)
