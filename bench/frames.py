@@ -21,10 +21,10 @@ def load_database(file: ProfileFile) -> Any:
 
 def anything(file: ProfileFile, count: int, seed: int = 1) -> list[Frame]:
     """Return frames with random bits, of the pack's cycle over and over; a multiplexer is the first byte."""
-    chance, cycle = random.Random(seed), _cycle(file)
+    chance, turn = random.Random(seed), cycle(file)
     made = []
     for i in range(count):
-        message, group = cycle[i % len(cycle)]
+        message, group = turn[i % len(turn)]
         data = bytearray(chance.randbytes(message.length))
         if group is not None:
             data[0] = group
@@ -34,12 +34,12 @@ def anything(file: ProfileFile, count: int, seed: int = 1) -> list[Frame]:
 
 def sound(file: ProfileFile, count: int, seed: int = 2) -> list[Frame]:
     """Return frames of the pack's cycle over and over, each value somewhere within the ranges of profile and DBC."""
-    chance, cycle = random.Random(seed), _cycle(file)
+    chance, turn = random.Random(seed), cycle(file)
     lines = {(m.message, m.signal): m.line for m in file.profile.mapped()}
-    return [_sound(*cycle[i % len(cycle)], lines, chance) for i in range(count)]
+    return [_sound(*turn[i % len(turn)], lines, chance) for i in range(count)]
 
 
-def _cycle(file: ProfileFile) -> list[tuple[Any, int | None]]:
+def cycle(file: ProfileFile) -> list[tuple[Any, int | None]]:
     """Return what the pack sends until it has said everything once: each mapped message, each of its groups."""
     database = load_database(file)
     messages = [database.get_message_by_name(name) for name in sorted({m.message for m in file.profile.mapped()})]

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from struct import Struct
@@ -77,8 +77,8 @@ class Installation:
     def agent(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run the agent, stopped in good order when left."""
         command = (sys.executable, "-c", AGENT, "run", "--config", str(self.folder / "packseal.toml"))
-        with _process(command, self.folder / "agent.log") as process:
-            yield process
+        with process(command, self.folder / "agent.log") as started:
+            yield started
 
     def status(self) -> dict[str, Any] | None:
         """Return what the agent says of itself, or None while it says nothing."""
@@ -106,38 +106,60 @@ def installed(window_s: float, period_s: float) -> Iterator[Installation]:
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd())))
-        port = _free_port()
-        key_file.create(folder / "gateway.key")
+        port = stack.enter_context(operator(folder))
         places = {"gateway": GATEWAY_ID, "folder": folder, "profile": PROFILE, "port": port}
         (folder / "packseal.toml").write_text(AGENT_TOML.format(window_s=window_s, period_s=period_s, **places))
-        _call(*SINK, "init", str(folder / "sink"))
-        sink_toml = folder / "sink" / "sink.toml"
-        sink_toml.write_text(SINK_TOML.format(port=port))
-        _call(*SINK, "gateway", "add", str(folder / "gateway.pub"), "--id", GATEWAY_ID, "--config", str(sink_toml))
-        stack.enter_context(_process((_mosquitto(), "-p", str(port)), folder / "mosquitto.log", "running"))
-        sink = (*SINK, "run", "--config", str(sink_toml))
-        stack.enter_context(_process(sink, folder / "sink.log", "connected to broker"))
         stack.enter_context(_bus(folder / "bus"))
         yield Installation(folder)
 
 
 @contextmanager
-def _process(command: Sequence[str], log: Path, ready: str = "") -> Iterator[subprocess.Popen[bytes]]:
+def operator(folder: Path) -> Iterator[int]:
+    """Run a broker and a sink, with the key of a gateway made and enrolled in `folder`; gives the broker's port.
+
+    Raises:
+        InputError: as `installed`.
+    """
+    with ExitStack() as stack:
+        port = _free_port()
+        key_file.create(folder / "gateway.key")
+        _call(*SINK, "init", str(folder / "sink"))
+        sink_toml = folder / "sink" / "sink.toml"
+        sink_toml.write_text(SINK_TOML.format(port=port))
+        _call(*SINK, "gateway", "add", str(folder / "gateway.pub"), "--id", GATEWAY_ID, "--config", str(sink_toml))
+        stack.enter_context(process((_mosquitto(), "-p", str(port)), folder / "mosquitto.log", "running"))
+        sink = (*SINK, "run", "--config", str(sink_toml))
+        stack.enter_context(process(sink, folder / "sink.log", "connected to broker"))
+        yield port
+
+
+@contextmanager
+def process(
+    command: Sequence[str], log: Path, ready: str = "", environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program, all it says in `log`, until left; raises InputError when it does not start or end.
+
+    Args:
+        command: program and arguments.
+        log: where its output is added to.
+        ready: what it says when it is ready.
+        environment: more of it than this process has.
+    """
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        started = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(environment or {})})
     try:
         until = time.monotonic() + PATIENCE_S
         while ready not in log.read_text():
-            if process.poll() is not None or time.monotonic() > until:
+            if started.poll() is not None or time.monotonic() > until:
                 raise InputError(f"{' '.join(command[:4])} … does not start: {log.read_text()[-500:].strip()}")
             time.sleep(0.02)
-        yield process
+        yield started
     finally:
-        process.terminate()
+        started.terminate()
         try:
-            process.wait(PATIENCE_S)
+            started.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            process.kill()
+            started.kill()
             raise InputError(f"{' '.join(command[:4])} … does not end when told to") from None
 
 
