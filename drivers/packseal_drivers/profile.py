@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -16,14 +15,14 @@ from packseal.core.errors import ConfigError
 from packseal.core.quantities import BY_KEY, Channel, Quantity
 from packseal.core.toml_error import decode_toml, line_of
 from packseal_drivers.ble.lines import BleField, BleMessage, BleTable
+from packseal_drivers.identify import Identify
 from packseal_drivers.lines import Conversion, Pgn, PgnField, Request, RequestField, Signal
 from packseal_drivers.modbus.lines import Point, Reading, Register, Value
+from packseal_drivers.models import Checked, Model
 from packseal_drivers.version import parse_version
 
 MAX_PERIOD_S = 600
 """The longest window of the sealer."""
-
-MAX_FRAME_BYTES = 64  # CAN FD
 
 
 def check_period(period_s: float) -> None:
@@ -44,48 +43,6 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         check_period(self.period_s)
         if not 0 < self.silent_after_s < math.inf:
             raise ValueError("silent_after_s must be above 0")
-
-
-class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[[identify.content]]: bytes that a frame must hold, such as a maker's name; several at one place: any of them."""
-
-    id: int
-    """CAN id; 0x8000_0000 added for a 29-bit id."""
-    at: int = 0
-    """First byte, counted from 0."""
-    hex: str = msgspec.field(name="bytes")
-    """The bytes in hex, such as "50 59 4C 4F 4E"."""
-
-    def __post_init__(self) -> None:
-        try:
-            held = bytes.fromhex(self.hex)
-        except ValueError:
-            held = b""
-        if self.at < 0 or not held or self.at + len(held) > MAX_FRAME_BYTES:
-            raise ValueError(
-                f"bytes must be hex, at must not be negative, and both stay within {MAX_FRAME_BYTES} bytes"
-            )
-
-    def is_in(self, data: bytes) -> bool:
-        """Whether `data` holds the bytes."""
-        return data.startswith(bytes.fromhex(self.hex), self.at)
-
-
-class Identify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[identify]: which traffic proves that it is this BMS. Used by `packseal probe`, never to refuse a battery."""
-
-    ids: tuple[int, ...]
-    """CAN ids that must all be seen; 0x8000_0000 added for a 29-bit id."""
-    without: tuple[int, ...] = ()
-    """Ids of relatives that must not be seen."""
-    content: tuple[Content, ...] = ()
-    """What must stand in frames as well, where relatives share the ids."""
-    within_s: float = 5.0
-    """How long a bus must be listened to before a missing id counts."""
-
-    def __post_init__(self) -> None:
-        if not self.ids or set(self.ids) & set(self.without):
-            raise ValueError("ids must not be empty, and none of them may stand in without as well")
 
 
 class Placeholder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -132,8 +89,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What is spoken over Bluetooth; such a profile has no other lines."""
     unverified: tuple[str, ...] = ()
     """What nobody has checked against a real battery."""
-    checked: Literal["recording", "simulator", "paper"] = "paper"
+    checked: Checked = "paper"
     """How well it is checked: on recorded frames of a real BMS, against a simulator, or only by its documents."""
+    model: tuple[Model, ...] = ()
+    """The models that one can buy, where it serves several by name; none: it is one of its own."""
     identify: Identify | None = None
     placeholder: tuple[Placeholder, ...] = ()
     sampling: Sampling = Sampling()
@@ -152,6 +111,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError("[ble] stands alone: a battery is read over one wire")
         if len(set(self.channels)) != len(self.channels):
             raise ValueError("two tables give the same quantity at the same index: use index, or drop one")
+        if len({m.name for m in self.model}) != len(self.model):
+            raise ValueError("two [[model]] tables have the same name")
         names = [r.name for r in self.request] + [p.name for p in self.pgn]
         if len(set(names)) != len(names):
             raise ValueError("two [[request]] or [[pgn]] tables have the same name")

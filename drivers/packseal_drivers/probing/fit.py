@@ -8,8 +8,9 @@ from packseal.core.sample import ClockQuality, Flaw, Frame, Instant, LinkCounts
 from packseal_drivers.answers import Answers, address_of
 from packseal_drivers.decoding import compile_decoders
 from packseal_drivers.decoding.codes import ANSWERS, GROUPS
+from packseal_drivers.identify import Content, Identify
 from packseal_drivers.probing.traffic import EXTENDED, Traffic
-from packseal_drivers.profile import Content, Identify, ProfileFile
+from packseal_drivers.profile import ProfileFile
 from packseal_drivers.sampler import Sampler
 
 PDU2 = 0xF0

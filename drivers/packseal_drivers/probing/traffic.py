@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packseal.core.sample import NS_PER_S, Frame
 from packseal_drivers.answers import Answers
-from packseal_drivers.profile import Content
+from packseal_drivers.identify import Content
 
 ERR_FLAG = 0x2000_0000  # linux/can.h
 EXTENDED = 0x8000_0000

@@ -11,8 +11,9 @@ from packseal_drivers.allowlist import can_address, is_functional
 from packseal_drivers.decoding import answer
 from packseal_drivers.decoding.codes import ANSWERS, GROUPS
 from packseal_drivers.decoding.layout import MessageLayout
+from packseal_drivers.identify import Content
 from packseal_drivers.lines import Request
-from packseal_drivers.profile import Content, ProfileFile
+from packseal_drivers.profile import ProfileFile
 from packseal_hil.faces.canopen import ObjectServer
 from packseal_hil.faces.conduct import Conduct
 from packseal_hil.faces.ecu import AskedEcu
