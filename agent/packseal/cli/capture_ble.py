@@ -42,7 +42,7 @@ def execute(args: argparse.Namespace) -> int:
         trouble = asyncio.run(_record(driver, args.seconds))
     if not heard:
         raise LinkError(trouble or "nothing was said: is it this profile's battery?")
-    print(f"{args.file}: {counted(lines, 'line')} of {battery_id}, {counted(heard, 'of them')} said by it")
+    print(f"{args.file}: {counted(lines, 'line')} of {battery_id}, {heard} of them said by it")
     return 0
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from packseal_drivers.ble.probing import Guess, Heard
 
 NAME_CHARACTERS = 40
+LIBRARY = "aiobmsble/any"
 WEAK_DBM = -85
 """Below it connections break off often; a controller's limit is about -95 dBm."""
 
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print what was heard, batteries first; returns 0 when a profile fits one by its name, else 1."""
+    """Print what was heard, batteries first; returns 0 when a profile fits one by more than its service, else 1."""
     from packseal_drivers import profile  # noqa: PLC0415 - lazy, as every command is
     from packseal_drivers.ble import probing  # noqa: PLC0415
 
@@ -43,7 +44,7 @@ def execute(args: argparse.Namespace) -> int:
         print(json.dumps([_json(device, guesses) for device, guesses in found], indent=2, ensure_ascii=False))
     else:
         print("\n".join(_lines(found, everything=args.all)))
-    return 0 if any(guess.by == "name" for _, guesses in found for guess in guesses) else 1
+    return 0 if any(guess.by != "service" for _, guesses in found for guess in guesses) else 1
 
 
 def _json(device: "Heard", guesses: "list[Guess]") -> dict[str, object]:
@@ -53,7 +54,14 @@ def _json(device: "Heard", guesses: "list[Guess]") -> dict[str, object]:
         "rssi_dbm": device.rssi_dbm,
         "services": list(device.services),
         "profiles": [{"profile": guess.profile, "by": guess.by} for guess in guesses],
+        "aiobmsble_type": device.library_type,
     }
+
+
+def _fits(device: "Heard", guess: "Guess") -> str:
+    if guess.by == "service":
+        return f"perhaps {guess.profile}"
+    return f'{guess.profile} with type = "{device.library_type}"' if guess.profile == LIBRARY else guess.profile
 
 
 def _lines(found: "list[tuple[Heard, list[Guess]]]", *, everything: bool) -> list[str]:
@@ -63,7 +71,7 @@ def _lines(found: "list[tuple[Heard, list[Guess]]]", *, everything: bool) -> lis
             device.address,
             safe(device.name or "", NAME_CHARACTERS),
             f"{device.rssi_dbm} dBm" + (" weak" if device.rssi_dbm < WEAK_DBM else ""),
-            ", ".join(guess.profile if guess.by == "name" else f"perhaps {guess.profile}" for guess in guesses),
+            ", ".join(_fits(device, guess) for guess in guesses),
         )
         for device, guesses in shown
     ]

@@ -5,7 +5,9 @@ the allow-list, byte for byte; it is looked at when it is permitted, and by the 
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from packseal.core.sample import LinkCounts
@@ -28,17 +30,20 @@ class BleGuard:
     Args:
         protocol: whose questions may be asked.
         counts: of the link.
+        rule: says why a write to a characteristic may not leave, or None; the protocol's own by default.
     """
 
-    def __init__(self, protocol: str, counts: LinkCounts) -> None:
-        self._protocol = protocol
+    def __init__(
+        self, protocol: str, counts: LinkCounts, rule: Callable[[str, bytes], str | None] | None = None
+    ) -> None:
+        self._refusal = rule or partial(refusal, protocol)
         self._counts = counts
         self._seal = object()
         self.refused: Counter[str] = Counter()
 
     def permit(self, uuid: str, data: bytes) -> PermittedWrite:
         """Permit a write; raises RefusedRequest."""
-        reason = refusal(self._protocol, uuid, data)
+        reason = self._refusal(uuid, data)
         if reason:
             self._refuse(reason)
         return PermittedWrite(uuid, bytes(data), self._seal)
@@ -50,7 +55,7 @@ class BleGuard:
         if permitted.seal is not self._seal:
             self._refuse("a forged permission")
         uuid, data = permitted.uuid, permitted.data
-        if type(uuid) is not str or type(data) is not bytes or refusal(self._protocol, uuid, data):
+        if type(uuid) is not str or type(data) is not bytes or self._refusal(uuid, data):
             self._refuse("a permission changed afterwards")
         return uuid, data
 

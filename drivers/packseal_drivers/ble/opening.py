@@ -24,7 +24,7 @@ def open_ble(settings: Ble, profile: Profile, decoders: Decoders, period_s: floa
     guard = BleGuard(table.protocol, counts)
     return BleDriver(
         profile.name,
-        _link(settings, profile, guard, clock),
+        _link(settings, profile, guard, clock, counts),
         protocol=protocol,
         decoders=decoders,
         judge=judge_of(profile, decoders, counts),
@@ -35,13 +35,13 @@ def open_ble(settings: Ble, profile: Profile, decoders: Decoders, period_s: floa
     )
 
 
-def _link(settings: Ble, profile: Profile, guard: BleGuard, clock: Clock) -> BleWire:
+def _link(settings: Ble, profile: Profile, guard: BleGuard, clock: Clock, counts: LinkCounts) -> BleWire:
     need_bleak()
     protocol = PROTOCOLS[table_of(profile).protocol]
     if protocol.name == FOREIGN:
         from packseal_drivers.links.aiobmsble import AiobmsbleLink  # noqa: PLC0415 - one wire's code is enough
 
-        return AiobmsbleLink(settings, clock)
+        return AiobmsbleLink(settings, clock, counts)
     if settings.type is not None:
         raise ConfigError(f"type belongs to profile aiobmsble/any, and this is {profile.name}: leave it out")
     from packseal_drivers.links.ble import BleLink  # noqa: PLC0415 - likewise
