@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ SECONDS, QUICK_S = 600, 20
 SETTLE_S = 20
 """To be found and connected, and for what is doubted at first."""
 COLD_S = 15
+STEPS = 10
 WINDOW_S = 60
 MEMORY, RATE = Gate(60, at_least=False), Gate(98, at_least=True)
 KIB_PER_MIB = 1024
@@ -68,18 +69,22 @@ async def _measure(seconds: float, effort: Effort) -> list[Row]:
             async with agent(folder, ten) as pid:
                 await asyncio.sleep(SETTLE_S)
                 begin_s, before = time.monotonic(), cost(pid)
-                await _wait(seconds, effort)
+                course = await _wait(seconds, effort, pid)
                 end_s, after = time.monotonic(), cost(pid)
             ids = {subject(key): name for key, name in ten.profiles.items()}
             rates = taken(folder / "journal.db", ids, begin_s, end_s)
     cpu_pct = 100 * (after.cpu_s - before.cpu_s) / (end_s - begin_s)
-    return [*_costs(cold, before, after, cpu_pct, ten, seconds), *_rates(ten, rates)]
+    return [*_costs(cold, course, after, cpu_pct, ten, seconds), *_rates(ten, rates)]
 
 
-async def _wait(seconds: float, effort: Effort) -> None:
-    for second in range(round(seconds)):
-        await asyncio.sleep(1)
-        effort.tell(second / seconds)
+async def _wait(seconds: float, effort: Effort, pid: int) -> list[float]:
+    """Wait; return the memory in ten equal steps."""
+    course: list[float] = []
+    for step in range(STEPS):
+        await asyncio.sleep(seconds / STEPS)
+        course.append(cost(pid).resident)
+        effort.tell((step + 1) / STEPS)
+    return course
 
 
 @asynccontextmanager
@@ -107,11 +112,11 @@ def cost(pid: int) -> Cost:
     return Cost(int(found["VmRSS"]) / KIB_PER_MIB, int(found["VmHWM"]) / KIB_PER_MIB, ticks / TICKS_PER_S)
 
 
-def _costs(cold: Cost, before: Cost, after: Cost, cpu_pct: float, ten: Ten, seconds: float) -> list[Row]:
+def _costs(cold: Cost, course: Sequence[float], after: Cost, cpu_pct: float, ten: Ten, seconds: float) -> list[Row]:
     note = (
         f"VmRSS of `packseal run` with 4 batteries on CAN ({ten.medium}), 3 on Modbus, 3 over Bluetooth (bleak's BlueZ "
         f"backend on a D-Bus of its own) after {seconds:g} s, windows of {min(WINDOW_S, seconds / 4):g} s, MQTT; "
-        f"{before.resident:.1f} MB at the beginning of them, peak (VmHWM) {after.peak:.1f} MB"
+        f"in ten steps {', '.join(f'{step:.1f}' for step in course)}; peak (VmHWM) {after.peak:.1f} MB"
     )
     return [
         Row(name="ten memory", unit="MB", ours=once(after.resident), gate=MEMORY, note=note),

@@ -13,6 +13,8 @@ from packseal.core.errors import InputError, LinkError
 from packseal.core.sample import EventCode, Notice
 from packseal.runtime import opening
 
+FOREIGN = "aiobmsble/any"
+
 if TYPE_CHECKING:
     from packseal_drivers.ble.driver import BleDriver
 
@@ -55,6 +57,8 @@ def _opened(args: argparse.Namespace) -> "tuple[str, BleDriver]":
     for battery in settings.file.battery:
         if args.battery in (None, battery.id):
             driver = opening.open_battery_driver(settings, battery, SystemClock())
+            if driver.name == FOREIGN:
+                raise InputError(f"battery {battery.id} is read by aiobmsble, which keeps what was said to itself")
             if not isinstance(driver, BleDriver):
                 raise InputError(f"battery {battery.id} is not read over Bluetooth: a .ble file is not for it")
             return battery.id, driver

@@ -77,6 +77,8 @@ def execute(args: argparse.Namespace) -> int:
 def _recording(args: argparse.Namespace, file: "ProfileFile") -> int:
     if file.profile.values:
         return _registers(args, file.profile)
+    if file.profile.ble is not None:
+        return _said(args, file)
     from packseal_drivers.decoding import compile_decoders  # noqa: PLC0415
     from packseal_drivers.offline import Offline  # noqa: PLC0415
     from packseal_drivers.recordings import read  # noqa: PLC0415
@@ -113,6 +115,37 @@ def _registers(args: argparse.Namespace, profile: "Profile") -> int:
         count += 1
         print("\n".join(sample_lines(sample)))
     print(f"{count} samples of {totals.frames} polls; {totals.link.flawed} flawed values")
+    return 0
+
+
+def _said(args: argparse.Namespace, file: "ProfileFile") -> int:
+    """Decode what was said over Bluetooth."""
+    from packseal_drivers.ble import offline  # noqa: PLC0415
+    from packseal_drivers.decoding import compile_decoders  # noqa: PLC0415
+    from packseal_drivers.offline import Totals  # noqa: PLC0415
+    from packseal_drivers.recordings.row import Troubles  # noqa: PLC0415
+
+    offline.check(args.file)
+    if args.bus is not None:
+        raise InputError("a .ble file is of one battery: leave out --bus")
+    totals, troubles = Totals(), Troubles(args.file)
+    period_s = min(file.profile.sampling.period_s, LONGEST_S) if args.every is None else args.every
+    found = offline.samples_of(args.file, file.profile, compile_decoders(file), period_s, totals, troubles)
+    samples = islice(found, args.limit)
+    if args.json:
+        _print_json(file.profile, samples, totals, troubles)
+    else:
+        count = 0
+        for sample in samples:
+            count += 1
+            print("\n".join(sample_lines(sample)))
+        link = totals.link
+        print(
+            f"{count} samples of {totals.frames} lines, {link.answers} whole messages in them: {link.cut} cut, "
+            f"{link.doubted} doubted; {link.flawed} flawed values"
+        )
+    if troubles.count:
+        print(f"packseal decode: {troubles.summary}", file=sys.stderr)
     return 0
 
 

@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import re
 import uuid
 from pathlib import Path
+
+import msgspec
 
 from packseal import config
 from packseal.core.cose import Algorithm
@@ -15,6 +18,7 @@ from packseal_drivers.profile import Profile
 
 CONFIG_NAME, KEY_NAME = "packseal.toml", "gateway.key"
 SERIAL_LINE = "/dev/ttyUSB0"
+MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 TEMPLATE = """\
 # The agent's configuration. Paths are relative to this file. `packseal doctor` checks it.
@@ -68,7 +72,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--profile", default="packseal/reference96", help="the battery's profile (default: %(default)s)"
     )
     parser.add_argument(
-        "--channel", help="the CAN interface (default: can0), or of a Modbus battery its serial line or HOST[:PORT]"
+        "--channel",
+        help="the CAN interface (default: can0); of a Modbus battery its serial line or HOST[:PORT]; of one over "
+        "Bluetooth its address, or the name that it advertises",
     )
     parser.add_argument("--p256", action="store_true", help="an ECDSA P-256 key in place of Ed25519")
 
@@ -103,6 +109,8 @@ def execute(args: argparse.Namespace) -> int:
 
 def _link(profile: Profile, channel: str | None) -> str:
     """Return the lines of the [battery.link] table."""
+    if profile.ble is not None:
+        return _bluetooth(profile, channel)
     if not profile.values:
         return f'kind = "socketcan"\nchannel = "{channel or "can0"}"'
     where = channel or SERIAL_LINE
@@ -110,6 +118,16 @@ def _link(profile: Profile, channel: str | None) -> str:
         return f'kind = "modbus"\ntransport = "rtu"\ndevice = "{where}"\nbaud = 9600\nunit = 1'
     host, colon, port = where.rpartition(":")
     return f'kind = "modbus"\nhost = "{host if colon else where}"\nport = {port if colon else 502}\nunit = 1'
+
+
+def _bluetooth(profile: Profile, channel: str | None) -> str:
+    if channel is None:
+        raise InputError(
+            f"{profile.name} is read over Bluetooth: name the battery with --channel, by the address or the name that "
+            "packseal probe --ble lists"
+        )
+    key = "address" if MAC.fullmatch(channel) else "name"
+    return f'kind = "ble"\n{key} = {msgspec.json.encode(channel).decode()}'
 
 
 def _write(path: Path, text: str) -> None:

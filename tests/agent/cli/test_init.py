@@ -9,6 +9,7 @@ from packseal import config
 from packseal.cli import main
 from packseal.core.cose import Algorithm
 from packseal.keys import file as key_file
+from packseal_drivers.settings import Ble
 
 
 def test_init_writes_a_configuration_and_a_key_of_its_owner_alone(
@@ -63,3 +64,22 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for command in ("init", "doctor", "run", "status", "journal", "verify", "demo"):
         assert f"  {command} " in text
+
+
+@pytest.mark.parametrize(
+    ("channel", "written"),
+    [("A4:C1:38:01:02:03", ("A4:C1:38:01:02:03", None)), ('my "own" pack', (None, 'my "own" pack'))],
+)
+def test_init_writes_the_link_of_a_bluetooth_battery(
+    tmp_path: Path, channel: str, written: tuple[str | None, str | None]
+) -> None:
+    assert main(["init", str(tmp_path), "--profile", "jbd/smart_bms", "--channel", channel]) == 0
+    (battery,) = config.load(tmp_path / "packseal.toml").file.battery
+    assert isinstance(battery.link, Ble)
+    assert (battery.link.address, battery.link.name) == written
+
+
+def test_init_asks_for_the_address_of_a_bluetooth_battery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", str(tmp_path / "new"), "--profile", "jbd/smart_bms"]) == 1
+    assert "packseal probe --ble lists" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
