@@ -86,6 +86,11 @@ class WiredBattery:
                 await task
 
     @property
+    def requests(self) -> int:
+        """How many requests it has heard."""
+        return len(self.uds.asked)
+
+    @property
     def time_s(self) -> float:
         """Seconds since it was wired, on this machine's clock."""
         return time.monotonic() - self._began_s

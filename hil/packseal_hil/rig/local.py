@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from packseal_hil.rig import local_network, process
 from packseal_hil.rig.local_bus import StreamBus
 from packseal_hil.rig.local_network import LoopbackNetwork
-from packseal_hil.rig.protocols import Bus, Clock, Device, Disk, Done, Need, Network, Power, RigError
+from packseal_hil.rig.no_radio import NoRadio
+from packseal_hil.rig.protocols import Bus, Clock, Device, Disk, Done, Need, Network, Power, Radio, RigError
 
 if TYPE_CHECKING:
     import subprocess
@@ -179,6 +180,8 @@ class LocalRig:
         self.device: Device = self._device
         self.power: Power = NoPower()
         self.bus: Bus = self._bus
+        # A radio in this process would not be that of the agent, which is a process of its own.
+        self.radio: Radio = NoRadio("use the virtual gateway")
         self.network: Network = self._network
         self.clock: Clock = NoClock()
         self.disk: Disk = self._disk

@@ -8,7 +8,9 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+from packseal.core.quantities import Channel
 
 
 class Need(enum.StrEnum):
@@ -22,7 +24,7 @@ class Need(enum.StrEnum):
     LOSS = "loss"  # packets can be lost and delayed
     DISK = "disk"  # the journal's file system can be filled
     READ_ONLY = "read-only"  # the journal's file system can be made read-only under open files, and mended again
-    BLUETOOTH = "bluetooth"  # BlueZ with a controller
+    BLUETOOTH = "bluetooth"  # BlueZ with a controller, on an air of the bench's own
     TPM = "tpm"  # a TPM 2.0
     KERNEL = "kernel"  # vcan, vxcan, ISO-TP and J1939 modules of the kernel
 
@@ -43,6 +45,15 @@ class BusFault(enum.StrEnum):
     OFF = "off"  # bus-off
     UNPLUGGED = "unplugged"  # the wire is out: silence
     GONE = "gone"  # the adapter is out: the interface is no more
+
+
+class RadioFault(enum.StrEnum):
+    """The state a scenario puts the Bluetooth air into."""
+
+    NONE = "none"
+    OUT_OF_RANGE = "out-of-range"  # the battery hears nobody and is not heard
+    TAKEN = "taken"  # somebody else, such as a phone, holds the battery's only connection as soon as it is free
+    UNPLUGGED = "unplugged"  # the gateway's adapter is out
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,50 @@ class Bus(Protocol):
 
     async def fault(self, fault: BusFault) -> None:
         """Put the bus into this state; BusFault.NONE mends it, interface included."""
+
+
+class Speaker(Protocol):
+    """A simulated battery that is on a road while its context lasts."""
+
+    mute: bool
+    """Whether it is switched off: it lives on, and neither speaks nor answers."""
+
+    @property
+    def frames(self) -> int:
+        """What it has said so far, in the road's own units."""
+
+    @property
+    def requests(self) -> int:
+        """How often it was asked."""
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """End."""
+
+
+class LivingBattery(Protocol):
+    """What a road needs of a simulated battery."""
+
+    def advance(self, dt_s: float) -> None:
+        """Let so much of its time pass."""
+
+    def said(self) -> Mapping[Channel, float]:
+        """Return what its BMS says now."""
+
+
+class Radio(Protocol):
+    """The gateway's Bluetooth adapter and the air around it, as the battery's side holds it."""
+
+    async def on(self) -> Mapping[str, str]:
+        """Fit the gateway with an adapter, ready to be used; return the agent's [battery.link] table."""
+
+    def battery(self, profile: str, battery: LivingBattery) -> Speaker:
+        """Return this battery as one on the air, with a BMS of this profile; raises RigError when there is none."""
+
+    async def fault(self, fault: RadioFault) -> None:
+        """Put the air into this state; RadioFault.NONE mends it, the adapter included."""
 
 
 class Network(Protocol):
@@ -169,6 +224,10 @@ class Rig(Protocol):
     @property
     def bus(self) -> Bus:
         """The battery's side of its bus."""
+
+    @property
+    def radio(self) -> Radio:
+        """Its Bluetooth."""
 
     @property
     def network(self) -> Network:

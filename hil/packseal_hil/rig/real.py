@@ -10,7 +10,8 @@ from packseal_hil.rig.acts import ACT_S, Acts, check
 from packseal_hil.rig.adapter import AdapterBus
 from packseal_hil.rig.forwarder import LOOPBACK, Forwarder, bound
 from packseal_hil.rig.manual import Hand, Person
-from packseal_hil.rig.protocols import Bus, BusFault, Clock, Device, Disk, Need, Network, Power, RigError
+from packseal_hil.rig.no_radio import NoRadio
+from packseal_hil.rig.protocols import Bus, BusFault, Clock, Device, Disk, Need, Network, Power, Radio, RigError
 from packseal_hil.rig.settings import Bench, NetworkTable, PowerTable
 from packseal_hil.rig.ssh import SshDevice
 
@@ -138,6 +139,7 @@ class RealRig:
         self.device: Device = self._device
         self.power: Power = RealPower(bench.power, acts, self._device)
         self.bus: Bus = self._bus
+        self.radio: Radio = NoRadio("a bench.toml knows no radio yet: use the virtual gateway")
         self.network: Network = self._network
         self.clock: Clock = RealClock(bench, acts)
         self.disk: Disk = RealDisk(bench, acts)

@@ -138,7 +138,11 @@ class Bench(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     clock: ClockTable | None = None
     disk: DiskTable = msgspec.field(default_factory=DiskTable)
     has: tuple[Need, ...] = ()
-    """What it has that no table says: bluetooth, tpm, kernel."""
+    """What it has that no table says: tpm, kernel."""
+
+    def __post_init__(self) -> None:
+        if Need.BLUETOOTH in self.has:
+            raise ValueError("has cannot name bluetooth: only the virtual gateway has an air of the bench's own")
 
     @property
     def needs_met(self) -> frozenset[Need]:

@@ -1,12 +1,13 @@
 """Bands: which fault lasted from when to when, read off the steps as they are done."""
 
-from packseal_hil.rig.protocols import BusFault
+from packseal_hil.rig.protocols import BusFault, RadioFault
 from packseal_hil.scenario.schema import ClockStep, Shape, Step
 from packseal_hil.story import Band
 
 WELL = {
     "bus": (BusFault.NONE,),
     "babble": (0,),
+    "radio": (RadioFault.NONE,),
     "network": ("up", Shape()),
     "disk": ("free", "thaw"),
     "power": ("on",),

@@ -11,7 +11,7 @@ import msgspec
 from packseal.core.quantities import Channel
 from packseal_hil.battery import SimulatedBattery, open_battery
 from packseal_hil.faces.wired import SecondDevice, WiredBattery
-from packseal_hil.rig.protocols import Bus, CanFrame
+from packseal_hil.rig.protocols import CanFrame, Rig, Speaker
 from packseal_hil.scenario.schema import Scenario
 from packseal_hil.story import Trace
 
@@ -63,22 +63,26 @@ class Paused:
 
 
 class Feed:
-    """Puts a scenario's battery on `bus`, standing still until `go`.
+    """Puts a scenario's battery on its road, standing still until `go`; raises RigError where it has no such road.
 
     Args:
         scenario: whose battery and bus.
-        bus: of the rig.
+        rig: whose bus or radio it is on.
         seed: of everything that is drawn by lot.
         began_s: this machine's monotonic time at which the story began.
     """
 
-    def __init__(self, scenario: Scenario, bus: Bus, seed: int, began_s: float) -> None:
+    def __init__(self, scenario: Scenario, rig: Rig, seed: int, began_s: float) -> None:
         self._paused = Paused(open_battery(scenario.battery, seed))
-        self._bus = bus
+        self._bus = rig.bus
         self._began_s = began_s
-        self._wired = [WiredBattery(scenario.bus.profile, self._paused, bus)]
+        self._speakers: list[Speaker] = []
+        if scenario.agent.road == "ble":
+            self._speakers.append(rig.radio.battery(scenario.profile, self._paused))
+        else:
+            self._speakers.append(WiredBattery(scenario.profile, self._paused, rig.bus))
         if scenario.bus.twin:
-            self._wired.append(SecondDevice(scenario.bus.profile, Paused(_twin(scenario, seed)), bus))
+            self._speakers.append(SecondDevice(scenario.profile, Paused(_twin(scenario, seed)), rig.bus))
         self.signals = Signals()
         self.babble_per_s = 0
         self._babbled = 0
@@ -90,13 +94,13 @@ class Feed:
 
     @property
     def sent(self) -> int:
-        """Frames given to the bus."""
-        return self._babbled + sum(wired.frames for wired in self._wired)
+        """What was said on the road: frames on a bus, notifications and values on the air."""
+        return self._babbled + sum(speaker.frames for speaker in self._speakers)
 
     @property
     def requests(self) -> int:
         """How many requests the battery has heard."""
-        return len(self._wired[0].uds.asked)
+        return self._speakers[0].requests
 
     def go(self) -> None:
         """Let the battery's time pass from now on."""
@@ -105,14 +109,14 @@ class Feed:
     def stop(self) -> None:
         """Let the battery stand still again, and say nothing more."""
         self._paused.goes = False
-        for wired in self._wired:
-            wired.mute = True
+        for speaker in self._speakers:
+            speaker.mute = True
 
     async def run(self) -> None:
         """Broadcast for ever; cancel it to end."""
         async with AsyncExitStack() as stack:
-            for wired in self._wired:
-                await stack.enter_async_context(wired)
+            for speaker in self._speakers:
+                await stack.enter_async_context(speaker)
             traced_s = 0.0
             while True:
                 before_s = time.monotonic()

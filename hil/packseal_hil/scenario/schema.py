@@ -15,7 +15,7 @@ from packseal.core.passport import FIELD_BY_KEY
 from packseal.core.sample import EventCode
 from packseal.core.toml_error import decode_toml
 from packseal_hil.battery import BatterySpec
-from packseal_hil.rig.protocols import BusFault, Need, RigError
+from packseal_hil.rig.protocols import BusFault, Need, RadioFault, RigError
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -71,7 +71,7 @@ class ClockStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 Service = Literal["stop", "start", "restart"]
 
-ACTIONS = ("bus", "babble", "network", "clock", "disk", "power", "broker", "sink", "agent", "second")
+ACTIONS = ("bus", "babble", "radio", "network", "clock", "disk", "power", "broker", "sink", "agent", "second")
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,6 +88,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     bus: BusFault | None = None
     babble: Annotated[int, msgspec.Meta(ge=0, le=20_000)] | None = None
     """Frames a second that a broken node sends besides; 0 ends it."""
+    radio: RadioFault | None = None
     network: Literal["up", "down"] | Shape | None = None
     clock: Literal["synchronise"] | ClockStep | None = None
     disk: Literal["fill", "free", "freeze", "thaw"] | None = None
@@ -124,6 +125,10 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Whether everything is done as on a new machine: `packseal init`, and decoders made from the profile's DBC."""
     zero: Literal["sample", "start"] = "sample"
     """What the times of the steps count from."""
+    road: Literal["can", "ble"] = "can"
+    """Over which it reads the battery."""
+    profile: str | None = None
+    """What it takes the battery for, and what the battery speaks as; None: that of [bus]."""
 
 
 class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -212,11 +217,22 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     step: tuple[Step, ...] = ()
     expect: Expect = msgspec.field(default_factory=Expect)
 
+    @property
+    def profile(self) -> str:
+        """What the battery speaks as."""
+        return self.agent.profile or self.bus.profile
+
     def __post_init__(self) -> None:
         if any(step.at_s is not None or step.after_s is not None for step in self.before):
             raise ValueError("a [[before]] step has no time: it is done before the agent starts")
         if self.compressed is not None and self.bus.twin:
             raise ValueError("a twin speaks on a live bus only: leave [compressed] out")
+        if self.agent.road == "can":
+            return
+        if self.agent.profile is None or Need.BLUETOOTH not in self.needs:
+            raise ValueError('[agent] road = "ble" needs [agent] profile, and "bluetooth" among the needs')
+        if self.compressed is not None or self.bus.twin:
+            raise ValueError('[agent] road = "ble" is read live, from one battery: leave [compressed] and twin out')
 
 
 def load(path: Path) -> Scenario:

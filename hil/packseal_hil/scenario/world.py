@@ -55,18 +55,18 @@ class World:
     async def _set_up(self) -> None:
         if isinstance(self.rig.network, Reaching):
             await self.rig.network.reach(self.operator.broker.port)
-        link = dict(self.rig.bus.link)
+        link = dict(await self.rig.radio.on() if self.scenario.agent.road == "ble" else self.rig.bus.link)
         if self.scenario.compressed is not None:
             link = {"kind": "recording", "path": RECORDING}
             self.battery = open_battery(self.scenario.battery, SEED)
         else:
-            self.feed = Feed(self.scenario, self.rig.bus, SEED, self.began_s)
+            self.feed = Feed(self.scenario, self.rig, SEED, self.began_s)
             self.battery = self.feed.battery
         wiring = Wiring(
             host=self.rig.network.host,
             port=self.operator.broker.port,
             sink_pem=self.operator.places["sink.pub"].read_bytes(),
-            profile=self.scenario.bus.profile,
+            profile=self.scenario.profile,
             link=link,
             declared=self.battery.declared(),
         )
@@ -104,7 +104,7 @@ class World:
         path = self.work / RECORDING
         seconds = compressed.hours * 3600
         tracing = Tracing(self.battery, self.signals, seconds / TRACE_POINTS)
-        recordings.write_candump(path, tracing, CanFace(self.scenario.bus.profile), seconds, compressed.period_s)
+        recordings.write_candump(path, tracing, CanFace(self.scenario.profile), seconds, compressed.period_s)
         return path.read_bytes()
 
     async def _do_bus(self, step: Step) -> None:
@@ -115,6 +115,10 @@ class World:
         if self.feed is None or step.babble is None:
             raise RigError("there is no live bus to babble on in a compressed scenario")
         self.feed.babble_per_s = step.babble
+
+    async def _do_radio(self, step: Step) -> None:
+        if step.radio is not None:
+            await self.rig.radio.fault(step.radio)
 
     async def _do_network(self, step: Step) -> None:
         if isinstance(step.network, Shape):
