@@ -42,10 +42,6 @@ NO_ADDRESS = "00:00:00:00:00:00"
 """For a recording that keeps it to itself: the library knows some batteries by the beginning of theirs."""
 NOT_QUESTIONS = {
     "tdt_bms": {b"HiLink"},  # unlocks a module that has such a characteristic
-    "ecoworthy_bms": {
-        bytes.fromhex("FF0802000B01006401FFFFFFFFFFFFFF002D"),
-        bytes.fromhex("FF0802000B01001401FFFFFFFFFFFFFF65EF"),
-    },
 }
 """What types that are used write besides, and what is refused."""
 OFF = bytes.fromhex("DD5AE1020003FF1A77")  # switches the MOSFETs off
@@ -107,7 +103,7 @@ class Place:
 
 class Services:
     def __init__(self, kind: Any) -> None:
-        ends = [kind.uuid_rx()] + ([] if kind.__module__.rpartition(".")[2] in SILENT else [kind.uuid_tx()])
+        ends = [kind.uuid_rx()] + ([] if kind.__module__.rpartition(".")[2] in LISTENED else [kind.uuid_tx()])
         self._places = tuple(Place(full(uuid), number) for number, uuid in enumerate(ends, 2))
         self._services = [Place(full(uuid), 1, (), self._places) for uuid in kind.uuid_services()]
 
@@ -120,10 +116,6 @@ class Services:
     def get_characteristic(self, at: int | str) -> Place:
         known = (p for p in self._places if at == p.handle or (isinstance(at, str) and p.uuid == full(at)))
         return next(known, Place(full(str(at)), 99))
-
-
-SILENT = frozenset(LISTENED) - {"ecoworthy_bms"}
-"""Types that have no characteristic to write to."""
 
 
 class Connection:
@@ -155,7 +147,7 @@ class Connection:
 
 
 @QUIET
-@pytest.mark.parametrize("kind", [k for k in types() if k not in SILENT])
+@pytest.mark.parametrize("kind", [k for k in types() if k not in LISTENED])
 def test_what_a_type_asks_is_on_the_list_and_all_else_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from bleak.backends.device import BLEDevice  # noqa: PLC0415 - with the library
 

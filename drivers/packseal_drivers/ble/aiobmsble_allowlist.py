@@ -56,8 +56,8 @@ _JBD = _these("DD A5 03 00 FF FD 77", "DD A5 04 00 FF FC 77")
 _PYLON = _these(b":000250000E03~", b":001031000E05~")
 _PYLON_SINGLE = _these(b":015150000EFE~")
 
-LISTENED = ("allpowers_bms", "ecoworthy_bms", "lithionics_bms", "myvolta_bms", "superb_bms", "topband_bms")
-"""What such a battery says by itself is read. Ecoworthy's type also writes after a silence: refused."""
+LISTENED = ("allpowers_bms", "lithionics_bms", "myvolta_bms", "superb_bms", "topband_bms")
+"""Types that write nothing: what such a battery says by itself is read."""
 
 QUESTIONS: Mapping[str, Shape] = MappingProxyType(
     {
@@ -129,6 +129,7 @@ UNREAD: Mapping[str, str] = MappingProxyType(
     {
         "dometic_bms": "switches the sending of values on, with a password, and answers keep-alives",
         "dpwrcore_bms": "unlocks the battery with a code made of its name, and acknowledges every part of an answer",
+        "ecoworthy_bms": "wakes the battery by commands whose effect is not known",
         "humsienk_bms": "opens with a command whose effect is not known",
         "pro_bms": "starts a stream of values by commands whose effect is not known",
         "pwrxtreme_bms": "starts a stream of values and keeps it alive",
