@@ -11,7 +11,7 @@ from tests.agent.cli.fields import MAP, spans
 
 from packseal.core.bodies import GapCause, Kind, LifecycleCode
 from packseal.core.cose import Algorithm
-from packseal.core.passport import Field, Method, Missing, Originator
+from packseal.core.passport import Field, Method, Missing, Originator, Status, Verdict
 from packseal.core.quantities import Quantity
 from packseal.core.sample import ClockQuality, EventCode, Flaw
 
@@ -24,6 +24,8 @@ ENUMS: dict[str, type[IntEnum]] = {
     "originators": Originator,
     "methods": Method,
     "missing reasons": Missing,
+    "statuses": Status,
+    "verdicts": Verdict,
     "flaws": Flaw,
     "event codes": EventCode,
     "gap causes": GapCause,
@@ -114,7 +116,7 @@ def bytes_of(page: str) -> bytes:
 
 def _enum_table(enum: type[IntEnum]) -> str:
     """A table of the members, whose meaning is the comment beside each in the source."""
-    found = re.findall(r"^    ([A-Z_]+) = (\d+)(?:  # (.*))?$", inspect.getsource(enum), flags=re.MULTILINE)
+    found = re.findall(r"^    ([A-Z0-9_]+) = (\d+)(?:  # (.*))?$", inspect.getsource(enum), flags=re.MULTILINE)
     if [(name, int(code)) for name, code, _ in found] != [(m.name, m.value) for m in enum]:
         raise ValueError(f"{enum.__name__}: one member per line, with its meaning as a comment")
     return _table(("code", "name", "meaning"), [(code, f"`{name.lower()}`", text) for name, code, text in found])

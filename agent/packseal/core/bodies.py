@@ -50,6 +50,11 @@ class LifecycleCode(IntEnum):
     CONFIGURATION = 5  # the configuration changed
     METER_RESET = 6  # the counters begin again from zero
     SOURCE_ENDED = 7  # the recording that is replayed has ended
+    DECLARED_CHANGED = 8  # declared data were entered or corrected
+    STATUS_CHANGED = 9  # the battery's status: original, repurposed, re-used, remanufactured, waste
+    MODULE_REPLACED = 10  # a module was replaced: the battery's capacity begins anew
+    BMS_REPLACED = 11  # the BMS was replaced: its own counters begin anew, ours go on
+    ACCIDENT = 12  # an accident was put on record
 
 
 @dataclass(frozen=True, slots=True)

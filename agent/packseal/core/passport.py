@@ -47,6 +47,50 @@ class Field(Enum):
     CAPACITY_DISCHARGED = FieldSpec(15, "Ah", 3, "Capacity throughput, discharging part", "VII B(3)", "6.7.6.8", None)
     ENERGY_CHARGED = FieldSpec(16, "kWh", 4, "Energy throughput, charging part", "VII B(2)", "6.7.6.7", None)
     ENERGY_DISCHARGED = FieldSpec(17, "kWh", 4, "Energy throughput, discharging part", "VII B(2)", "6.7.6.7", None)
+    STATE_OF_CERTIFIED_ENERGY = FieldSpec(18, "%", 2, "State of certified energy", "VII A", "6.7.2.7", 61)
+    REMAINING_ENERGY = FieldSpec(19, "kWh", 3, "Remaining usable energy", "consortium", "6.7.2.6", None)
+    RATED_CAPACITY = FieldSpec(20, "Ah", 3, "Capacity at the last status change", "IV A(1)", "6.7.2.2", 51)
+    POWER_AT_80 = FieldSpec(21, "W", 1, "Power at 80 % charge at the last status change", "IV A(2)", "6.7.3.2", 53)
+    POWER_AT_20 = FieldSpec(22, "W", 1, "Power at 20 % charge at the last status change", "IV A(2)", "6.7.3.2", 53)
+    REMAINING_POWER_AT_80 = FieldSpec(23, "W", 1, "Remaining power at 80 % charge", "VII A(2)", "6.7.3.3", 63)
+    REMAINING_POWER_AT_20 = FieldSpec(24, "W", 1, "Remaining power at 20 % charge", "VII A(2)", "6.7.3.3", 63)
+    POWER_FADE = FieldSpec(25, "%", 2, "Power fade", "IV A(2)", "6.7.3.4", 54)
+    ROUND_TRIP_EFFICIENCY = FieldSpec(
+        26, "%", 2, "Round-trip efficiency at the last status change", "IV A(4)", "6.7.4.2", 57
+    )
+    REMAINING_ROUND_TRIP_EFFICIENCY = FieldSpec(
+        27, "%", 2, "Remaining round-trip energy efficiency", "VII A(3)", "6.7.4.4", 64
+    )
+    ROUND_TRIP_EFFICIENCY_FADE = FieldSpec(28, "%", 2, "Round-trip efficiency fade", "IV A(4)", "6.7.4.5", 58)
+    SELF_DISCHARGE_RATE = FieldSpec(29, "%/month", 3, "Self-discharge rate", "VII A(4)", "6.7.4.7", None)
+    SELF_DISCHARGE_EVOLUTION = FieldSpec(30, "%", 2, "Evolution of self-discharge", "VII A(4)", "6.7.4.8", 65)
+    INTERNAL_RESISTANCE = FieldSpec(31, "Ω", 6, "Internal resistance, 10 s pulse", "IV A(3), VII A(5)", "6.7.5.2", 55)
+    INTERNAL_RESISTANCE_INCREASE = FieldSpec(32, "%", 2, "Internal resistance increase", "IV A(3)", "6.7.5.3", 56)
+    TEMPERATURE = FieldSpec(33, "°C", 2, "Battery temperature", "XIII 4(d)", "6.7.7.2", 70)
+    ACCIDENTS = FieldSpec(34, "1", 0, "Accidents on record", "XIII 4(d)", "6.7.8.4", 69)
+    BATTERY_STATUS = FieldSpec(35, "1", 0, "Battery status, see Status", "XIII 4(c)", "6.1.3.7", 67)
+    DATE_INTO_SERVICE = FieldSpec(36, "1", 0, "Month put into service, as YYYYMM", "VII B(1)", "6.1.3.3", None)
+    EXPECTED_LIFE_CYCLES = FieldSpec(37, "1", 0, "Expected lifetime in cycles", "IV A(5)", "6.7.6.3", 59)
+    EXPECTED_LIFE_YEARS = FieldSpec(38, "a", 2, "Expected lifetime in years", "IV A(5)", "6.7.6.2", 60)
+    STATE_OF_HEALTH_ESTIMATE = FieldSpec(39, "%", 2, "State of health as we estimate it", "not a field", "-", None)
+    REMAINING_CAPACITY_BMS = FieldSpec(
+        40, "Ah", 3, "Full-charge capacity as the BMS states it", "not a field", "-", None
+    )
+    CERTIFIED_ENERGY_ESTIMATE = FieldSpec(
+        41, "%", 2, "State of certified energy as we estimate it", "not a field", "-", None
+    )
+    OHMIC_RESISTANCE = FieldSpec(42, "Ω", 6, "Ohmic resistance, within 1 s", "VII A(5)", "6.7.5.2", 66)
+    TIME_HIGH_CHARGE = FieldSpec(43, "h", 4, "Time at or above 90 % charge", "not a field", "-", None)
+    TIME_CHARGING = FieldSpec(44, "h", 4, "Time charging", "not a field", "-", None)
+    TIME_DISCHARGING = FieldSpec(45, "h", 4, "Time discharging", "not a field", "-", None)
+    TIME_IDLE = FieldSpec(46, "h", 4, "Time idle", "not a field", "-", None)
+    HEALTH_CLAIM_VERDICT = FieldSpec(
+        47, "1", 0, "Verdict on the BMS's state of health, see Verdict", "not a field", "-", None
+    )
+    CYCLES_BMS = FieldSpec(48, "1", 2, "Cycles as the BMS counts them", "not a field", "-", None)
+    CAPACITY_DISCHARGED_BMS = FieldSpec(49, "Ah", 3, "Charge given out as the BMS counts it", "not a field", "-", None)
+    ENERGY_DISCHARGED_BMS = FieldSpec(50, "kWh", 4, "Energy given out as the BMS counts it", "not a field", "-", None)
+    RAINFLOW_CYCLES = FieldSpec(51, "1", 4, "Full equivalent cycles by rainflow count", "not a field", "-", None)
 
     @property
     def code(self) -> int:
@@ -73,6 +117,25 @@ FIELD_BY_CODE: dict[int, Field] = {f.code: f for f in Field}
 FIELD_BY_KEY: dict[str, Field] = {f.key: f for f in Field}
 
 
+class Status(IntEnum):
+    """What BATTERY_STATUS says (Regulation (EU) 2023/1542 Annex XIII 4(c))."""
+
+    ORIGINAL = 1  # as it was placed on the market
+    REPURPOSED = 2  # prepared for another purpose than the one it was made for
+    RE_USED = 3  # used again, for the same purpose
+    REMANUFACTURED = 4  # brought back to at least 90 % of its rated capacity (Article 3(1)(32))
+    WASTE = 5  # discarded
+
+
+class Verdict(IntEnum):
+    """What HEALTH_CLAIM_VERDICT says of the BMS's state of health beside ours."""
+
+    NOT_ENOUGH_EVIDENCE = 0  # no claim, or no session from which to judge it
+    CONSISTENT = 1  # within what both may be wrong by
+    DOUBTFUL = 2  # apart by more than that, but not yet three times in a row
+    CONTRADICTED = 3  # apart by more than that in three sessions in a row
+
+
 class Originator(IntEnum):
     """Who a value comes from. Never mixed."""
 
@@ -90,6 +153,19 @@ class Method(IntEnum):
     RATIO_TO_RATED = 3  # a counter or capacity divided by the declared rated value
     TIME_IN_STATE = 4  # sum of sample intervals that start in the state
     EVENT_COUNT = 5  # entries into a state with hysteresis and a minimum duration
+    COULOMB_COUNTING = 6  # charge between two anchors of known state of charge, several sessions fused
+    PULSE_10_S = 7  # voltage over current change 10 s after a current step, median of the newest
+    PULSE_1_S = 8  # the same within 1 s: mostly ohmic
+    POWER_FROM_RESISTANCE = 9  # open-circuit voltage, 10 s resistance and voltage limit (HPPC)
+    EQUAL_CHARGE_LOOP = 10  # energy out over energy in between two moments of equal state of charge
+    REST_PAIR = 11  # open-circuit voltages at both ends of a long rest
+    RELATIVE_TO_INITIAL = 12  # change against the declared begin-of-life value
+    ENTERED = 13  # put in by a person or taken over from the static passport
+    AT_STATUS_CHANGE = 14  # as it stood when the battery's status was last set
+    RAINFLOW = 15  # cycles of the state of charge by depth (ASTM E1049)
+    RECONCILED = 16  # the BMS's counter, followed over its resets and roll-overs
+    COMPARED = 17  # two originators' values set against each other
+    USABLE_ENERGY = 18  # remaining capacity times the mean discharge voltage
 
 
 class Missing(IntEnum):
@@ -100,6 +176,8 @@ class Missing(IntEnum):
     NOT_DECLARED = 3  # the static data that it needs was not entered
     FLAWED = 4  # what came was out of range or marked invalid
     PLACEHOLDER = 5  # the firmware is known to send a constant
+    NO_EVIDENCE = 6  # nothing has happened yet from which it could be determined
+    TOO_UNCERTAIN = 7  # it could be determined, but not well enough to be of use
 
 
 @dataclass(frozen=True, slots=True)

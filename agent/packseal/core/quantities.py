@@ -43,6 +43,10 @@ class Quantity(Enum):
     ENERGY_REMAINING_KWH = QuantitySpec(20, "kWh", 4, "Energy left in the battery as the BMS states it")
     FULL_CHARGE_ENERGY_KWH = QuantitySpec(21, "kWh", 4, "Energy of the full battery as the BMS states it")
     REMAINING_CHARGE_AH = QuantitySpec(22, "Ah", 3, "Charge left in the battery as the BMS states it")
+    STATE_OF_CERTIFIED_ENERGY_PCT = QuantitySpec(23, "%", 2, "State of certified energy as the vehicle states it")
+
+    # Members are one each, so identity may hash them: the hash of Enum, written in Python, takes most of a look-up.
+    __hash__ = object.__hash__
 
     @property
     def code(self) -> int:

@@ -87,6 +87,17 @@ class EventCode(IntEnum):
     PLACEHOLDER_SEEN = 31  # a firmware known to send constants was seen
     HEALTH_CLAIM_CONSTANT = 32  # the BMS's state of health has not moved over many full cycles, which is to be doubted
     SCALE_CHANGED = 33  # a value jumped by a power of ten and stayed there, as if its unit had changed
+    CAPACITY_MEASURED = 40  # a session was good enough to tell the capacity
+    HEALTH_CLAIM_DOUBTFUL = 41  # the BMS's state of health lies away from ours
+    HEALTH_CLAIM_CONTRADICTED = 42  # it has done so in three sessions in a row
+    HEALTH_CLAIM_CONSISTENT = 43  # it agrees with ours again
+    HEALTH_CLAIM_ROSE = 44  # the BMS's state of health rose without a cause
+    COUNTER_WENT_BACK = 45  # a counter of the BMS fell: reset, roll-over or another BMS
+    COUNTER_DISAGREES = 46  # a counter of the BMS and ours drift apart
+    CURRENT_SIGN_DOUBTED = 47  # charge and voltage say that the current's sign is the wrong way round
+    SENSOR_STUCK = 48  # a value has not moved though it must have
+    CHARGE_STATE_JUMPED = 49  # the BMS's state of charge moved more than the current explains
+    BMS_REPLACED = 50  # counters and capacity say that this is another BMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ MISSING = {
     "not_declared": "the static data that it needs was not entered",
     "flawed": "what came was out of range or marked invalid",
     "placeholder": "the firmware is known to send a constant",
+    "no_evidence": "nothing has happened yet that tells it",
+    "too_uncertain": "known too poorly to be of use",
 }
 METHOD = {
     "as_reported": "as reported",
@@ -17,6 +19,19 @@ METHOD = {
     "ratio_to_rated": "ratio to the rated value",
     "time_in_state": "time in state",
     "event_count": "count of events",
+    "coulomb_counting": "anchored coulomb counting",
+    "pulse_10_s": "current steps, 10 s",
+    "pulse_1_s": "current steps, within 1 s",
+    "power_from_resistance": "from open-circuit voltage and resistance",
+    "equal_charge_loop": "loops of equal state of charge",
+    "rest_pair": "voltages at both ends of a rest",
+    "relative_to_initial": "change against begin of life",
+    "entered": "entered",
+    "at_status_change": "as at the last status change",
+    "rainflow": "rainflow count",
+    "reconciled": "BMS counter, followed over resets",
+    "compared": "comparison",
+    "usable_energy": "capacity times mean discharge voltage",
 }
 REFUSAL = {
     "bad_format": "malformed",
