@@ -5,6 +5,7 @@ import importlib.util
 import random
 import sys
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,22 @@ def jbd_peripheral(radio: Radio, battery: Battery) -> Peripheral:
     return made
 
 
+def jbd_in_tenths_peripheral(radio: Radio, battery: Battery) -> Peripheral:
+    """A large JBD, which counts current and charge in tenths."""
+    small = replace(battery, current_a=battery.current_a / 10, charge_ah=battery.charge_ah / 10)
+
+    def answer(question: bytes) -> list[bytes]:
+        frame = jbd_answer(small, question[2])
+        if question[2] == 3:
+            covered = bytes((0, len(frame) - 6)) + frame[4:-3] + b"\x88"
+            frame = b"\xdd\x03" + covered + (-sum(covered) & 0xFFFF).to_bytes(2, "big") + b"\x77"
+        return cut(frame, 20)
+
+    made = Peripheral(radio, ADDRESS, "JBD-1", "FF00", "FF01", "FF02")
+    made.answer = answer
+    return made
+
+
 async def first(driver: Driver, wanted: set[Channel]) -> dict[Channel, float]:
     """Return what a driver says first of some channels."""
     told: dict[Channel, float] = {}
@@ -127,6 +144,7 @@ async def first(driver: Driver, wanted: set[Channel]) -> dict[Channel, float]:
     ("name", "kind", "make"),
     [
         ("jbd/smart_bms", "jbd_bms", jbd_peripheral),
+        ("jbd/smart_bms", "jbd_bms", jbd_in_tenths_peripheral),
         ("daly/smart_bms", "daly_bms", daly_peripheral),
         ("jk/jk02_32s", "jikong_bms", jk_peripheral),
     ],

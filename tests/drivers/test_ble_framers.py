@@ -210,3 +210,16 @@ def test_any_value_is_split_or_refused(data: bytes, uuid: str) -> None:
 def test_medfloat16_reads_back_to_its_digits(value: float) -> None:
     (raw,) = struct.unpack("<H", medfloat16(value))
     assert abs(decode(raw, 16) - value) <= max(abs(value) * 0.0025, 1e-8)
+
+
+@pytest.mark.parametrize(("behind", "times"), [(b"", 1), (b"\x08", 1), (b"\x88", 10)], ids=["none", "unset", "set"])
+@pytest.mark.parametrize("current_a", [-5.8, 5.8])
+def test_jbd_that_counts_in_tenths_is_not_read_ten_times_too_low(behind: bytes, times: int, current_a: float) -> None:
+    battery = Battery(random.Random(1), current_a=current_a, charge_ah=47.19)
+    data = jbd_answer(battery, 3)[4:-3] + behind
+    covered = bytes((0, len(data))) + data
+    frame = b"\xdd\x03" + covered + struct.pack(">H", -sum(covered) & 0xFFFF) + b"\x77"
+    (reading,) = fed(PROTOCOLS["jbd"], cut(frame, 20))
+    current, charge = struct.unpack(">iI", dict(reading.parts)["status"][23:])
+    assert current == times * round(100 * current_a)
+    assert charge == times * 4719

@@ -11,6 +11,7 @@ import pytest
 
 from packseal.core.errors import ConfigError
 from packseal_drivers import profile
+from packseal_drivers.ble.aiobmsble_allowlist import UNREAD
 from packseal_drivers.catalogue import Entry, Road, Row, entries, totals
 from packseal_drivers.models import Checked
 
@@ -20,9 +21,7 @@ LEAST = 60
 README = Path(__file__).parents[2] / "docs" / "drivers" / "README.md"
 NO_BATTERY = {"dummy_bms", "neey_bms"}
 OUR_OWN = {"jbd_bms", "daly_bms", "jikong_bms"}
-UNREAD = {"dometic_bms", "dpwrcore_bms", "humsienk_bms", "pro_bms", "pwrxtreme_bms", "saftkiste_bms", "x123smart_bms"}
-"""Types of aiobmsble that have no row: its own dummy and a balancer, those that a profile of our own reads, and those that
-write more than questions."""
+"""Types without a row: a dummy and a balancer, what a profile of our own reads, and what writes more than questions."""
 
 
 def test_there_are_at_least_sixty_models_and_some_on_every_road() -> None:
@@ -58,7 +57,7 @@ def test_the_types_of_aiobmsble_are_those_that_the_library_has() -> None:
     if importlib.util.find_spec("aiobmsble") is None:
         pytest.skip("aiobmsble is not installed: pip install 'aiobmsble>=0.31,<0.32' into a Python 3.12 or newer")
     package = importlib.import_module("aiobmsble.bms")
-    types = {found.name for found in pkgutil.iter_modules(package.__path__)} - NO_BATTERY - OUR_OWN - UNREAD
+    types = {found.name for found in pkgutil.iter_modules(package.__path__)} - NO_BATTERY - OUR_OWN - UNREAD.keys()
     models = profile.load("aiobmsble/any").profile.model
     assert {model.source.rpartition(" ")[2].removesuffix(".py") for model in models} == types
 

@@ -3,7 +3,12 @@
 Facts: JBD's "communication protocol V4" as described at github.com/syssi/esphome-jbd-bms (Apache-2.0) and
 gitlab.com/bms-tools/bms-tools (JBD_REGISTER_MAP.md). A frame is DD, register, status (00: good), length, data, the
 two's complement of the sum over status, length and data (high byte first), 77.
+
+Large models count current and charge in tenths of A and Ah instead of hundredths, and say so in the highest bit of the byte
+behind the temperatures (github.com/patman15/aiobmsble 0.31, jbd_bms.py, Apache-2.0, from a recording of a pack of 628 Ah).
 """
+
+import struct
 
 from packseal_drivers.framing.burst import Burst, Notification, Reading
 
@@ -14,9 +19,12 @@ STATUS_BYTES = 23
 """Of the basic information before the temperatures; byte 21 counts the cells, byte 22 the sensors."""
 MAX_CELLS, MAX_SENSORS = 32, 8
 CELL_COUNT_AT, SENSOR_COUNT_AT = 21, 22
+CURRENT_AT = 2
+TENTHS = 0x80
 GOOD = 0x00
 
 PARTS = ("status", "temperatures", "cells")
+"""Behind the 23 bytes of `status` as they came: current (signed) and charge, 4 bytes each, always in hundredths."""
 
 
 def question(register: int) -> bytes:
@@ -88,11 +96,18 @@ class JbdFramer:
             if sensors > MAX_SENSORS or len(data) < end or not 1 <= data[CELL_COUNT_AT] <= MAX_CELLS:
                 return None
             self._cells = data[CELL_COUNT_AT]
-            return ("status", data[:STATUS_BYTES]), ("temperatures", data[STATUS_BYTES:end])
+            return ("status", data[:STATUS_BYTES] + _hundredths(data, end)), ("temperatures", data[STATUS_BYTES:end])
         count = len(data) // 2
         if register != CELLS or len(data) % 2 or not 1 <= count <= MAX_CELLS or self._cells not in (0, count):
             return None
         return (("cells", data),)
+
+
+def _hundredths(data: bytes, end: int) -> bytes:
+    """Return current and charge of the basic information, whose temperatures stop at `end`, in one unit for all models."""
+    times = 10 if len(data) > end and data[end] & TENTHS else 1
+    current, charge = struct.unpack_from(">hH", data, CURRENT_AT)
+    return struct.pack(">iI", times * current, times * charge)
 
 
 def _length(head: bytes) -> int | None:
