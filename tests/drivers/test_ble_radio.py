@@ -156,3 +156,10 @@ def test_an_operation_that_is_cancelled_beneath_us_is_a_lost_link_and_a_stop_is_
             await stopped
 
     asyncio.run(scenario())
+
+
+def test_an_adapter_of_which_the_service_says_too_little_is_one_sentence() -> None:
+    with pytest.raises(LinkError, match="does not say what the adapter can"), telling():
+        raise KeyError("Roles")
+    with pytest.raises(KeyError), telling():
+        raise KeyError("anything else")

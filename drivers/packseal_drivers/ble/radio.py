@@ -227,6 +227,13 @@ def telling() -> Iterator[None]:
         raise LinkError(_of_dbus(error.dbus_error, str(error))) from error
     except exc.BleakError as error:
         raise LinkError(str(error) or type(error).__name__) from error
+    except KeyError as error:
+        if error.args != ("Roles",):
+            raise
+        # bleak 3.1 takes it for granted that BlueZ states every adapter's roles, which it does not while one comes or goes.
+        raise LinkError(
+            "the Bluetooth service does not say what the adapter can: is it plugged in and ready?"
+        ) from error
     except (OSError, EOFError) as error:
         raise LinkError(f"the Bluetooth service cannot be reached ({error}): is bluetoothd running?") from error
 

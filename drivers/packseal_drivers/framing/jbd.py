@@ -4,8 +4,8 @@ Facts: JBD's "communication protocol V4" as described at github.com/syssi/esphom
 gitlab.com/bms-tools/bms-tools (JBD_REGISTER_MAP.md). A frame is DD, register, status (00: good), length, data, the
 two's complement of the sum over status, length and data (high byte first), 77.
 
-Large models count current and charge in tenths of A and Ah instead of hundredths, and say so in the highest bit of the byte
-behind the temperatures (github.com/patman15/aiobmsble 0.31, jbd_bms.py, Apache-2.0, from a recording of a pack of 628 Ah).
+Large models count current and charge in tenths of A and Ah instead of hundredths, and say so in the highest bit of the
+byte behind the temperatures (github.com/patman15/aiobmsble 0.31, jbd_bms.py, Apache-2.0, from a pack of 628 Ah).
 """
 
 import struct
@@ -104,7 +104,7 @@ class JbdFramer:
 
 
 def _hundredths(data: bytes, end: int) -> bytes:
-    """Return current and charge of the basic information, whose temperatures stop at `end`, in one unit for all models."""
+    """Return current and charge of the basic information in one unit for all models; its temperatures stop at `end`."""
     times = 10 if len(data) > end and data[end] & TENTHS else 1
     current, charge = struct.unpack_from(">hH", data, CURRENT_AT)
     return struct.pack(">iI", times * current, times * charge)
