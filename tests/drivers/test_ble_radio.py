@@ -12,7 +12,7 @@ from tests.drivers.bluetooth import Radio as Air
 from packseal.clock import SystemClock
 from packseal.core.errors import ConfigError, LinkError
 from packseal_drivers import profile
-from packseal_drivers.ble.radio import Radio, radio_of, telling
+from packseal_drivers.ble.radio import Radio, radio_of, searching, telling
 from packseal_drivers.registry import open_driver
 from packseal_drivers.settings import Ble
 
@@ -159,7 +159,7 @@ def test_an_operation_that_is_cancelled_beneath_us_is_a_lost_link_and_a_stop_is_
 
 
 def test_an_adapter_of_which_the_service_says_too_little_is_one_sentence() -> None:
-    with pytest.raises(LinkError, match="does not say what the adapter can"), telling():
+    with pytest.raises(LinkError, match="does not say what the adapter can"), searching():
         raise KeyError("Roles")
-    with pytest.raises(KeyError), telling():
+    with pytest.raises(KeyError), searching():
         raise KeyError("anything else")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from packseal.core.errors import ConfigError
 from packseal_drivers.ble.protocols import PROTOCOLS, full
-from packseal_drivers.ble.radio import load_bleak, telling
+from packseal_drivers.ble.radio import load_bleak, searching
 from packseal_drivers.profile import Profile
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def scan(adapter: str | None, seconds: float) -> list[Heard]:
             heard[device.address] = device, said
 
     arguments = {} if adapter is None else {"bluez": {"adapter": adapter}}
-    with telling():
+    with searching():
         async with bleak.BleakScanner(take, **arguments):
             await asyncio.sleep(seconds)
     devices = [await described(said, device.address, device.name) for device, said in heard.values()]

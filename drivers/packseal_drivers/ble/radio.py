@@ -147,7 +147,7 @@ class Radio:
     async def _scan(self) -> None:
         bleak = load_bleak()
         arguments = {} if self.adapter is None else {"bluez": {"adapter": self.adapter}}
-        with telling():
+        with searching():
             async with bleak.BleakScanner(self._heard, **arguments):
                 ends = [asyncio.ensure_future(event.wait()) for event in (self._enough, self._hurry)]
                 try:
@@ -190,6 +190,23 @@ def load_bleak() -> ModuleType:
     return bleak
 
 
+@contextmanager
+def searching() -> Iterator[None]:
+    """As `telling`, for a search: bleak 3.1 takes it for granted that BlueZ states the roles of every adapter.
+
+    While an adapter comes or goes it does not.
+    """
+    try:
+        with telling():
+            yield
+    except KeyError as error:
+        if error.args != ("Roles",):
+            raise
+        raise LinkError(
+            "the Bluetooth service does not say what the adapter can: is it plugged in and ready?"
+        ) from error
+
+
 UNPAIRED = (0x05, 0x08, 0x0C, 0x0F)
 """ATT errors (Core Specification vol. 3 part F §3.4.1.1): authentication, authorization, key size, encryption."""
 PAIRING_WORDS = (
@@ -227,13 +244,6 @@ def telling() -> Iterator[None]:
         raise LinkError(_of_dbus(error.dbus_error, str(error))) from error
     except exc.BleakError as error:
         raise LinkError(str(error) or type(error).__name__) from error
-    except KeyError as error:
-        if error.args != ("Roles",):
-            raise
-        # bleak 3.1 takes it for granted that BlueZ states every adapter's roles, which it does not while one comes or goes.
-        raise LinkError(
-            "the Bluetooth service does not say what the adapter can: is it plugged in and ready?"
-        ) from error
     except (OSError, EOFError) as error:
         raise LinkError(f"the Bluetooth service cannot be reached ({error}): is bluetoothd running?") from error
 
