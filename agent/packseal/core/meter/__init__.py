@@ -3,7 +3,8 @@
 One module per family of fields; this one puts them together. Same samples, same readings: no clock is asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -13,28 +14,32 @@ from packseal.core.meter.abuse import Abuse, AbuseState
 from packseal.core.meter.constancy import Constancy, ConstancyState
 from packseal.core.meter.exposure import Exposure, ExposureState
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
+from packseal.core.meter.present import Present
 from packseal.core.meter.reported import Reported, ReportedState
 from packseal.core.meter.throughput import Throughput, ThroughputState
-from packseal.core.passport import Snapshot
-from packseal.core.quantities import Channel, Quantity
+from packseal.core.meter.view import View, Viewer
+from packseal.core.passport import Reading, Snapshot
+from packseal.core.quantities import Quantity
 from packseal.core.sample import ClockQuality, Instant, Notice, Sample
 
-STATE_VERSION = 1
-PERIODS_PER_GAP = 3
-PRESENT = (
-    Channel(Quantity.PACK_VOLTAGE_V),
-    Channel(Quantity.PACK_CURRENT_A),
-    Channel(Quantity.TEMPERATURE_C),
-    Channel(Quantity.TEMPERATURE_MAX_C),
-    Channel(Quantity.TEMPERATURE_MIN_C),
-    Channel(Quantity.CELL_VOLTAGE_MAX_V),
-    Channel(Quantity.CELL_VOLTAGE_MIN_V),
-)
-MAX_SNAPSHOT_CELLS = 400
-"""An 800 V pack has about 220 cells in series; more is a mistake in a profile."""
+STATE_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""What was added since has its defaults: a family begins then."""
 
-ABSURD_V = 1e9
-"""What no telemetry column holds either (columns.ABSURD), and no number at all, is not kept as a cell's voltage."""
+PERIODS_PER_GAP = 3
+
+
+class Family(Protocol):
+    """One family of fields: what the meter asks of each."""
+
+    def feed(self, view: View) -> list[Notice] | None:
+        """Account for one sample; return what happened to the battery, None or nothing mostly."""
+
+    def resume(self, gap_ns: int) -> None:
+        """Go on after a stop of `gap_ns`: nothing is integrated over it."""
+
+    def readings(self) -> Sequence[Reading]:
+        """Return the family's fields as they stand."""
 
 
 class MeterState(msgspec.Struct, kw_only=True):
@@ -78,14 +83,16 @@ class Meter:
         self._state = _load(state) if state is not None else MeterState()
         self.gap_limit_s = limit_s(period_s, gap_limit_s)
         self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
-        self._throughput = Throughput(declared, delivers, limit_ns, self._state.throughput)
-        self._exposure = Exposure(declared, delivers, limit_ns, self._state.exposure)
-        self._abuse = Abuse(declared, delivers, limit_ns, self._state.abuse)
-        self._reported = Reported(declared, delivers, self._state.reported)
+        self._viewer = Viewer(declared, delivers)
+        self._families: tuple[Family, ...] = (
+            Throughput(declared, delivers, limit_ns, self._state.throughput),
+            Exposure(declared, delivers, limit_ns, self._state.exposure),
+            Abuse(declared, delivers, limit_ns, self._state.abuse),
+            Reported(declared, delivers, limit_ns, self._state.reported),
+        )
+        self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
         self._constancy = Constancy(declared, self._state.constancy)
-        self._present: dict[Channel, tuple[float, int]] = {}
-        self._cells_v: dict[int, tuple[float, int]] = {}
-        self._now_ns = 0
+        self._present = Present(limit_ns)
         self._began: Instant | None = None
 
     @property
@@ -95,18 +102,23 @@ class Meter:
 
     def feed(self, sample: Sample) -> list[Notice]:
         """Account for one sample; return what happened to the battery."""
-        self._throughput.feed(sample)
-        self._exposure.feed(sample)
-        self._reported.feed(sample)
-        self._keep_latest(sample.values, sample.at.mono_ns)
+        view = self._viewer.see(sample)
+        notices: list[Notice] = []
+        for feed in self._feeds:
+            told = feed(view)
+            if told:
+                notices += told
+        told = self._constancy.feed(view, self._state.throughput.discharged_as)
+        if told:
+            notices += told
+        self._present.feed(sample)
         self._keep_began(sample.at)
-        self._state.last_wall_ms = sample.at.wall_ns // 1_000_000
-        doubts = self._constancy.feed(sample, self._state.throughput.discharged_as)
-        return [*self._abuse.feed(sample), *doubts]
+        self._state.last_wall_ms = view.wall_ms
+        return notices
 
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop: nothing is integrated over it, and it counts as not covered."""
-        for family in (self._throughput, self._exposure, self._abuse):
+        for family in self._families:
             family.resume(gap_ns)
 
     def snapshot(self) -> Snapshot:
@@ -114,30 +126,13 @@ class Meter:
 
         Present values and cells that were not said again within the gap limit are left out.
         """
-        families = (self._reported, self._throughput, self._exposure, self._abuse)
-        readings = sorted((r for f in families for r in f.readings()), key=lambda r: r.field.code)
-        since_ns = self._now_ns - self._limit_ns
-        present = {channel: value for channel, (value, at_ns) in self._present.items() if at_ns >= since_ns}
-        cells_mv = {i: round(volts * 1000) for i, (volts, at_ns) in self._cells_v.items() if at_ns >= since_ns}
-        cells = [cells_mv.get(i) for i in range(max(self._cells_v, default=-1) + 1)] if cells_mv else []
-        return Snapshot(tuple(readings), present, cells, self._state.began_wall_ms)
+        readings = sorted((r for f in self._families for r in f.readings()), key=lambda r: r.field.code)
+        present, cells_mv = self._present.values()
+        return Snapshot(tuple(readings), present, cells_mv, self._state.began_wall_ms)
 
     def save(self) -> bytes:
         """Return the state for `Meter(state=…)`."""
         return msgspec.msgpack.encode(self._state)
-
-    def _keep_latest(self, values: Mapping[Channel, float], now_ns: int) -> None:
-        self._now_ns = now_ns
-        for channel in PRESENT:
-            if channel in values:
-                self._present[channel] = values[channel], now_ns
-        for channel, value in values.items():
-            if (
-                channel.quantity is Quantity.CELL_VOLTAGE_V
-                and channel.index < MAX_SNAPSHOT_CELLS
-                and abs(value) < ABSURD_V
-            ):
-                self._cells_v[channel.index] = value, now_ns
 
     def _keep_began(self, at: Instant) -> None:
         state = self._state
@@ -160,6 +155,9 @@ def _load(data: bytes) -> MeterState:
         state = msgspec.msgpack.decode(data, type=MeterState)
     except msgspec.MsgspecError as error:
         raise FormatError(f"the saved meter state is damaged: {error}") from error
-    if state.version != STATE_VERSION:
-        raise FormatError(f"the saved meter state has version {state.version}; this program knows {STATE_VERSION}")
+    if state.version not in READABLE_VERSIONS:
+        raise FormatError(
+            f"the saved meter state has version {state.version}; this program knows up to {STATE_VERSION}"
+        )
+    state.version = STATE_VERSION
     return state

@@ -9,15 +9,15 @@ import msgspec
 
 from packseal.core.declared import Declared
 from packseal.core.meter.interval import Observed
+from packseal.core.meter.view import CELL_SOURCES, View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
-from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import EventCode, Notice, Sample
+from packseal.core.quantities import Quantity
+from packseal.core.sample import EventCode, Instant, Notice
 
 DEEP_DISCHARGE_S = 10.0
 OVERCHARGE_S = 1.0
 HYSTERESIS_V = 0.1
-CELL_SOURCES = frozenset({Quantity.CELL_VOLTAGE_V, Quantity.CELL_VOLTAGE_MIN_V, Quantity.CELL_VOLTAGE_MAX_V})
-PACK = Channel(Quantity.PACK_VOLTAGE_V)
+PACK_SOURCE = frozenset({Quantity.PACK_VOLTAGE_V})
 
 
 class BandState(msgspec.Struct):
@@ -45,32 +45,35 @@ class Abuse:
         self._declared = declared
         self._delivers = delivers
         self._limit_ns = limit_ns
+        # A battery that delivers cell voltages is judged by nothing else.
+        self._sources = CELL_SOURCES if delivers & CELL_SOURCES else PACK_SOURCE
         self.state = state
 
-    def feed(self, sample: Sample) -> list[Notice]:
+    def feed(self, view: View) -> list[Notice] | None:
         """Account for one sample; return a notice for each event counted now."""
-        lowest, highest, flawed = self._extremes(sample)
-        if lowest is None and not flawed:
-            return []
+        lowest, highest = view.lowest_v, view.highest_v
+        if lowest is None and not view.flawed & self._sources:
+            return None
         low, high = self._declared.cell_voltage_min_v, self._declared.cell_voltage_max_v
         notices: list[Notice] = []
         if low is not None:
             depth = None if lowest is None else low - lowest
-            if self._step(self.state.deep, depth, DEEP_DISCHARGE_S, sample):
-                notices.append(_notice(EventCode.DEEP_DISCHARGE, lowest, low, sample))
+            if self._step(self.state.deep, depth, DEEP_DISCHARGE_S, view):
+                notices.append(_notice(EventCode.DEEP_DISCHARGE, lowest, low, view.sample.at))
         if high is not None:
             depth = None if highest is None else highest - high
-            if self._step(self.state.over, depth, OVERCHARGE_S, sample):
-                notices.append(_notice(EventCode.OVERCHARGE, highest, high, sample))
+            if self._step(self.state.over, depth, OVERCHARGE_S, view):
+                notices.append(_notice(EventCode.OVERCHARGE, highest, high, view.sample.at))
         return notices
 
-    def _step(self, band: BandState, depth_v: float | None, needed_s: float, sample: Sample) -> bool:
-        seconds = band.observed.step(sample.at.mono_ns, usable=depth_v is not None, limit_ns=self._limit_ns)
+    def _step(self, band: BandState, depth_v: float | None, needed_s: float, view: View) -> bool:
+        seconds = band.observed.step(view.mono_ns, usable=depth_v is not None, limit_ns=self._limit_ns)
         if depth_v is None:
             return False
-        band.last_wall_ms = sample.at.wall_ns // 1_000_000
+        band.last_wall_ms = view.wall_ms
         if depth_v < -HYSTERESIS_V:
-            band.counted = False
+            band.counted = band.inside = False
+            return False
         was_inside, band.inside = band.inside, depth_v > 0
         band.inside_s = band.inside_s + seconds if was_inside and band.inside else 0.0
         if band.inside and not band.counted and band.inside_s >= needed_s:
@@ -78,19 +81,6 @@ class Abuse:
             band.counted = True
             return True
         return False
-
-    def _extremes(self, sample: Sample) -> tuple[float | None, float | None, bool]:
-        cells = [v for c, v in sample.values.items() if c.quantity in CELL_SOURCES]
-        if cells:
-            return min(cells), max(cells), False
-        if self._delivers & CELL_SOURCES:
-            return None, None, any(c.quantity in CELL_SOURCES for c in sample.flaws)
-        series, pack = self._declared.cells_in_series, sample.values.get(PACK)
-        if series is None:
-            return None, None, False
-        if pack is None:
-            return None, None, PACK in sample.flaws
-        return pack / series, pack / series, False
 
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop of `gap_ns`."""
@@ -123,5 +113,5 @@ class Abuse:
         )
 
 
-def _notice(code: EventCode, cell_v: float | None, limit_v: float, sample: Sample) -> Notice:
-    return Notice(code, sample.at, {"cell_mv": round((cell_v or 0.0) * 1000), "limit_mv": round(limit_v * 1000)})
+def _notice(code: EventCode, cell_v: float | None, limit_v: float, at: Instant) -> Notice:
+    return Notice(code, at, {"cell_mv": round((cell_v or 0.0) * 1000), "limit_mv": round(limit_v * 1000)})

@@ -11,8 +11,9 @@ import msgspec
 
 from packseal.core.declared import Declared
 from packseal.core.meter.throughput import AS_PER_AH
+from packseal.core.meter.view import View
 from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import EventCode, Notice, Sample
+from packseal.core.sample import EventCode, Notice
 
 WHOLE_CYCLES = 200
 """Full equivalent cycles after which a claim of whole percents is doubted."""
@@ -38,27 +39,27 @@ class Constancy:
         self._declared = declared
         self.state = state
 
-    def feed(self, sample: Sample, discharged_as: float) -> list[Notice]:
+    def feed(self, view: View, discharged_as: float) -> list[Notice] | None:
         """Account for one sample; `discharged_as` is the ampere seconds discharged since the log began."""
-        claim = sample.values.get(CLAIM)
+        claim = view.sample.values.get(CLAIM)
         if claim is None:
-            return []
+            return None
         state = self.state
         if claim != state.claim_pct:
-            state.claim_pct, state.since_wall_ms = claim, sample.at.wall_ns // 1_000_000
+            state.claim_pct, state.since_wall_ms = claim, view.wall_ms
             state.since_discharged_as, state.told = discharged_as, False
-            return []
+            return None
         rated = self._declared.rated_capacity_ah
         if state.told or rated is None:
-            return []
+            return None
         cycles = (discharged_as - state.since_discharged_as) / AS_PER_AH / rated
         limit = WHOLE_CYCLES if float(claim).is_integer() else FINE_CYCLES
         if cycles < limit:
-            return []
+            return None
         state.told = True
         facts: dict[str, int | str] = {
             "state_of_health_pct": f"{claim:.2f}",
             "full_equivalent_cycles": int(cycles),
             "since_ms": state.since_wall_ms,
         }
-        return [Notice(EventCode.HEALTH_CLAIM_CONSTANT, sample.at, facts)]
+        return [Notice(EventCode.HEALTH_CLAIM_CONSTANT, view.sample.at, facts)]

@@ -9,18 +9,16 @@ import msgspec
 
 from packseal.core.declared import Declared
 from packseal.core.meter.interval import Observed
+from packseal.core.meter.view import TEMPERATURE_SOURCES, View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
-from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import Sample
+from packseal.core.quantities import Quantity
 
 IDLE_C_RATE = 1 / 50
 SECONDS_PER_MINUTE = 60.0
 EPSILON_C = 1e-6
 """Far below any sensor's resolution: a decoder's 301 * 0.1 is a little above 30.1, yet not beyond a limit of 30.1."""
-CURRENT = Channel(Quantity.PACK_CURRENT_A)
 HOT_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MAX_C})
 COLD_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MIN_C})
-TEMPERATURES = HOT_SOURCES | COLD_SOURCES
 
 FIELDS = (
     Field.TIME_EXTREME_HIGH,
@@ -51,30 +49,31 @@ class Exposure:
         self._charging_above_a = (declared.rated_capacity_ah or 0.0) * IDLE_C_RATE
         self._delivers = delivers
         self._limit_ns = limit_ns
+        self._outside = any(state.last)
         self.state = state
 
-    def feed(self, sample: Sample) -> None:
+    def feed(self, view: View) -> None:
         """Account for one sample; without a usable temperature the interval is a gap."""
         state = self.state
-        current = sample.values.get(CURRENT)
-        if current is not None:
-            state.charging = current > self._charging_above_a
-        hot = [v for c, v in sample.values.items() if c.quantity in HOT_SOURCES]
-        cold = [v for c, v in sample.values.items() if c.quantity in COLD_SOURCES]
-        if not (hot and cold) and not any(c.quantity in TEMPERATURES for c in sample.flaws):
+        if view.current_a is not None:
+            state.charging = view.current_a > self._charging_above_a
+        hot, cold = view.hottest_c, view.coldest_c
+        usable = hot is not None and cold is not None
+        if not usable and not view.flawed & TEMPERATURE_SOURCES:
             return
-        usable = bool(hot and cold)
-        seconds = state.observed.step(sample.at.mono_ns, usable=usable, limit_ns=self._limit_ns)
-        if not usable:
+        seconds = state.observed.step(view.mono_ns, usable=usable, limit_ns=self._limit_ns)
+        if hot is None or cold is None:
             return
-        above = self._high is not None and max(hot) - self._high > EPSILON_C
-        below = self._low is not None and self._low - min(cold) > EPSILON_C
-        self._count(seconds, [above, below, above and state.charging, below and state.charging])
-        state.last_wall_ms = sample.at.wall_ns // 1_000_000
+        state.last_wall_ms = view.wall_ms
+        state.longest_s = max(state.longest_s, seconds)
+        above = self._high is not None and hot - self._high > EPSILON_C
+        below = self._low is not None and self._low - cold > EPSILON_C
+        if above or below or self._outside:
+            self._count(seconds, [above, below, above and state.charging, below and state.charging])
+            self._outside = above or below
 
     def _count(self, seconds: float, now: list[bool]) -> None:
         state = self.state
-        state.longest_s = max(state.longest_s, seconds)
         for i, inside in enumerate(now):
             state.seconds[i] += seconds * (inside + state.last[i]) / 2
             state.crossings[i] += seconds > 0 and inside is not state.last[i]

@@ -23,14 +23,16 @@ class Observed(msgspec.Struct):
 
         Both ends must be usable values and the interval no longer than `limit_ns`; otherwise it is a gap.
         """
-        elapsed = 0 if self.last_ns is None else max(0, now_ns - self.last_ns)
-        integrate = usable and self.usable and elapsed <= limit_ns
-        if integrate:
-            self.covered_ns += elapsed
-        else:
-            self.gap_ns += elapsed
+        last_ns, was_usable = self.last_ns, self.usable
         self.last_ns, self.usable = now_ns, usable
-        return elapsed / NS_PER_S if integrate else 0.0
+        if last_ns is None or now_ns < last_ns:
+            return 0.0
+        elapsed = now_ns - last_ns
+        if usable and was_usable and elapsed <= limit_ns:
+            self.covered_ns += elapsed
+            return elapsed / NS_PER_S
+        self.gap_ns += elapsed
+        return 0.0
 
     def resume(self, gap_ns: int) -> None:
         """Begin anew after a stop of `gap_ns`: nothing is integrated over it."""

@@ -3,9 +3,10 @@
 import msgspec
 
 from packseal.core.declared import Declared
+from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import Flaw, Sample
+from packseal.core.sample import Flaw
 
 SOURCES = {
     Field.STATE_OF_CHARGE: Channel(Quantity.STATE_OF_CHARGE_PCT),
@@ -24,20 +25,32 @@ class ReportedState(msgspec.Struct):
 class Reported:
     """Keeps the newest value of each reported field. It is never called measured: its originator is the BMS."""
 
-    def __init__(self, declared: Declared, delivers: frozenset[Quantity], state: ReportedState) -> None:
+    def __init__(
+        self,
+        declared: Declared,
+        delivers: frozenset[Quantity],
+        limit_ns: int,  # noqa: ARG002 - every family is made with it
+        state: ReportedState,
+    ) -> None:
         self._declared = declared
         self._delivers = delivers
+        self._channels = [(field.key, channel) for field, channel in SOURCES.items() if channel.quantity in delivers]
         self.state = state
 
-    def feed(self, sample: Sample) -> None:
+    def feed(self, view: View) -> None:
         """Take over what this sample says."""
-        for field, channel in SOURCES.items():
-            value = sample.values.get(channel)
+        values, state = view.sample.values, self.state
+        for key, channel in self._channels:
+            value = values.get(channel)
             if value is not None:
-                self.state.values[field.key] = (value, sample.at.wall_ns // 1_000_000)
-                self.state.flaws.pop(field.key, None)
-            elif channel in sample.flaws:
-                self.state.flaws[field.key] = int(sample.flaws[channel])
+                state.values[key] = (value, view.wall_ms)
+                if state.flaws:
+                    state.flaws.pop(key, None)
+            elif view.flawed and channel in view.sample.flaws:
+                state.flaws[key] = int(view.sample.flaws[channel])
+
+    def resume(self, gap_ns: int) -> None:
+        """Go on after a stop: the last values stay, with their time."""
 
     def readings(self) -> list[Reading]:
         """Return the reported fields and the capacity fade."""

@@ -12,15 +12,12 @@ import msgspec
 
 from packseal.core.declared import Declared
 from packseal.core.meter.interval import Observed
+from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
-from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import Sample
+from packseal.core.quantities import Quantity
 
 AS_PER_AH = 3600.0
 WS_PER_KWH = 3.6e6
-
-CURRENT = Channel(Quantity.PACK_CURRENT_A)
-VOLTAGE = Channel(Quantity.PACK_VOLTAGE_V)
 
 
 class ThroughputState(msgspec.Struct):
@@ -48,27 +45,34 @@ class Throughput:
         self._limit_ns = limit_ns
         self.state = state
 
-    def feed(self, sample: Sample) -> None:
+    def feed(self, view: View) -> None:
         """Account for one sample; a flawed value ends the integrable stretch, an absent one changes nothing."""
-        current = sample.values.get(CURRENT)
-        if current is None and CURRENT not in sample.flaws:
+        current, voltage = view.current_a, view.voltage_v
+        if current is None and Quantity.PACK_CURRENT_A not in view.flawed:
             return
-        state, now = self.state, sample.at.mono_ns
+        state, now = self.state, view.mono_ns
         seconds = state.current.step(now, usable=current is not None, limit_ns=self._limit_ns)
-        voltage = sample.values.get(VOLTAGE)
         usable = current is not None and voltage is not None
         power_seconds = state.power.step(now, usable=usable, limit_ns=self._limit_ns)
         if current is None:
             return
         if seconds:
-            state.charged_as += seconds * (max(current, 0.0) + max(state.last_current_a, 0.0)) / 2
-            state.discharged_as -= seconds * (min(current, 0.0) + min(state.last_current_a, 0.0)) / 2
-        state.last_current_a, state.last_wall_ms = current, sample.at.wall_ns // 1_000_000
+            half = seconds / 2
+            for end in (current, state.last_current_a):
+                if end > 0:
+                    state.charged_as += half * end
+                else:
+                    state.discharged_as -= half * end
+        state.last_current_a, state.last_wall_ms = current, view.wall_ms
         if voltage is not None:
             power = voltage * current
             if power_seconds:
-                state.charged_ws += power_seconds * (max(power, 0.0) + max(state.last_power_w, 0.0)) / 2
-                state.discharged_ws -= power_seconds * (min(power, 0.0) + min(state.last_power_w, 0.0)) / 2
+                half = power_seconds / 2
+                for end in (power, state.last_power_w):
+                    if end > 0:
+                        state.charged_ws += half * end
+                    else:
+                        state.discharged_ws -= half * end
             state.last_power_w = power
 
     def resume(self, gap_ns: int) -> None:

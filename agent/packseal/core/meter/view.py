@@ -22,9 +22,9 @@ class View(msgspec.Struct, gc=False):
     """One sample as the families see it; None for what it does not say.
 
     `current_a` is positive while charging. `hottest_c` and `coldest_c` are the extremes over all sensors and what the
-    BMS states as extremes. `lowest_v` and `highest_v` are the extremes over all cells; of a battery that delivers no cell
-    voltages, the pack's voltage over its declared cells in series. `cell_v` is the pack's voltage over the declared
-    cells in series: the mean cell. `flawed` are the quantities that were on the wire and unusable.
+    BMS states as extremes. `lowest_v` and `highest_v` are the extremes over all cells; of a battery that delivers no
+    cell voltages, the pack's voltage over its declared cells in series. `cell_v` is the mean cell: the
+    pack's voltage over its declared cells in series. `flawed` are the quantities that were on the wire and unusable.
     """
 
     sample: Sample
