@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from packseal.core.errors import PacksealError
-from packseal.core.passport import Field
 from packseal.core.toml_error import decode_toml
 from packseal_hil.battery import loads, runs
 from packseal_hil.battery.battery import SimulatedBattery, open_battery
@@ -103,7 +102,7 @@ def _summary(battery: SimulatedBattery, took_s: float) -> str:
         f"{spec.cells} cells {spec.chemistry}, {spec.capacity_ah:g} Ah, load {spec.load}, age {spec.age:g}",
         f"{battery.time_s / S_PER_H:g} h in {took_s:.2f} s: {battery.time_s / took_s:,.0f} times as fast as real time",
         "",
-        *(f"{field.value.title:42}{truth[field]:12.3f} {field.unit}" for field in Field),
+        *(f"{field.value.title:42}{value:12.3f} {field.unit}" for field, value in truth.items()),
     ]
     return "\n".join(lines) + "\n"
 
