@@ -12,11 +12,15 @@ from packseal.core.declared import Declared
 from packseal.core.errors import FormatError
 from packseal.core.meter.abuse import Abuse, AbuseState
 from packseal.core.meter.constancy import Constancy, ConstancyState
+from packseal.core.meter.counters import Counters, CountersState
+from packseal.core.meter.cycles import Cycles, CyclesState
 from packseal.core.meter.exposure import Exposure, ExposureState
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
 from packseal.core.meter.present import Present
 from packseal.core.meter.reported import Reported, ReportedState
+from packseal.core.meter.state_now import StateNow, StateNowState
 from packseal.core.meter.throughput import Throughput, ThroughputState
+from packseal.core.meter.usage import Usage, UsageState
 from packseal.core.meter.view import View, Viewer
 from packseal.core.passport import Reading, Snapshot
 from packseal.core.quantities import Quantity
@@ -55,6 +59,10 @@ class MeterState(msgspec.Struct, kw_only=True):
     exposure: ExposureState = msgspec.field(default_factory=ExposureState)
     abuse: AbuseState = msgspec.field(default_factory=AbuseState)
     reported: ReportedState = msgspec.field(default_factory=ReportedState)
+    usage: UsageState = msgspec.field(default_factory=UsageState)
+    cycles: CyclesState = msgspec.field(default_factory=CyclesState)
+    state_now: StateNowState = msgspec.field(default_factory=StateNowState)
+    counters: CountersState = msgspec.field(default_factory=CountersState)
     constancy: ConstancyState = msgspec.field(default_factory=ConstancyState)
 
 
@@ -89,6 +97,10 @@ class Meter:
             Exposure(declared, delivers, limit_ns, self._state.exposure),
             Abuse(declared, delivers, limit_ns, self._state.abuse),
             Reported(declared, delivers, limit_ns, self._state.reported),
+            Usage(declared, delivers, limit_ns, self._state.usage),
+            Cycles(declared, delivers, limit_ns, self._state.cycles),
+            StateNow(declared, delivers, limit_ns, self._state.state_now),
+            Counters(declared, delivers, limit_ns, self._state.counters, self._state.throughput),
         )
         self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
         self._constancy = Constancy(declared, self._state.constancy)

@@ -1,0 +1,124 @@
+"""Usage: hours idle, charging and discharging, and how long the battery spent at which charge and temperature.
+
+An interval counts half to the state at each of its ends, so that one change is exact to half a sample and unbiased.
+Idle is a current within C/50 either way (without a declared capacity: zero), the bound of the time in extreme
+temperature too. The map is by state of charge in steps of 10 % and hottest temperature in steps of 5 °C.
+"""
+
+import msgspec
+
+from packseal.core.declared import Declared
+from packseal.core.meter.exposure import IDLE_C_RATE
+from packseal.core.meter.interval import Observed
+from packseal.core.meter.view import View
+from packseal.core.passport import Field, Method, Missing, Reading
+from packseal.core.quantities import Quantity
+
+SECONDS_PER_HOUR = 3600.0
+SOC_STEP_PCT = 10
+HIGHEST_SOC_STEP = 9
+TEMPERATURE_STEP_C = 5
+COLDEST_C, HOTTEST_C = -40, 85
+"""Range of automotive sensors; what lies outside counts to its edge."""
+NO_TEMPERATURE = 99
+PER_SOC_STEP = 100
+FIELDS = (Field.TIME_IDLE, Field.TIME_CHARGING, Field.TIME_DISCHARGING)
+IDLE, CHARGING, DISCHARGING = range(3)
+
+
+class UsageState(msgspec.Struct):
+    """Seconds per mode in the order of FIELDS, and per place of the map.
+
+    A place is `PER_SOC_STEP * (SoC step) + temperature step`, the latter counted from COLDEST_C.
+    """
+
+    seconds: list[float] = msgspec.field(default_factory=lambda: [0.0] * 3)
+    places: dict[int, float] = msgspec.field(default_factory=dict)
+    mode: int = IDLE
+    place: int | None = None
+    soc_pct: float | None = None
+    temperature_step: int = NO_TEMPERATURE
+    observed: Observed = msgspec.field(default_factory=Observed)
+    last_wall_ms: int = 0
+
+
+class Usage:
+    """Counts time by what the battery does and where its state of charge and temperature are."""
+
+    def __init__(self, declared: Declared, delivers: frozenset[Quantity], limit_ns: int, state: UsageState) -> None:
+        self._idle_a = (declared.rated_capacity_ah or 0.0) * IDLE_C_RATE
+        self._delivers = delivers
+        self._limit_ns = limit_ns
+        self.state = state
+
+    def feed(self, view: View) -> None:
+        """Account for one sample; without a usable current the interval is a gap."""
+        state, current = self.state, view.current_a
+        if view.soc_pct is not None:
+            state.soc_pct = view.soc_pct
+        if view.hottest_c is not None:
+            within_c = min(max(view.hottest_c, COLDEST_C), HOTTEST_C)
+            state.temperature_step = int((within_c - COLDEST_C) // TEMPERATURE_STEP_C)
+        if current is None:
+            if Quantity.PACK_CURRENT_A in view.flawed:
+                state.observed.step(view.mono_ns, usable=False, limit_ns=self._limit_ns)
+            return
+        seconds = state.observed.step(view.mono_ns, usable=True, limit_ns=self._limit_ns)
+        idle_a = self._idle_a
+        mode = CHARGING if current > idle_a else DISCHARGING if current < -idle_a else IDLE
+        state.seconds[mode] += seconds / 2
+        state.seconds[state.mode] += seconds / 2
+        state.mode, state.last_wall_ms = mode, view.wall_ms
+        if state.soc_pct is not None:
+            step = min(max(int(state.soc_pct / SOC_STEP_PCT), 0), HIGHEST_SOC_STEP)
+            self._place(PER_SOC_STEP * step + state.temperature_step, seconds)
+
+    def _place(self, place: int, seconds: float) -> None:
+        state = self.state
+        if seconds:
+            places = state.places
+            places[place] = places.get(place, 0.0) + seconds / 2
+            before = place if state.place is None else state.place
+            places[before] = places.get(before, 0.0) + seconds / 2
+        state.place = place
+
+    def resume(self, gap_ns: int) -> None:
+        """Go on after a stop of `gap_ns`."""
+        self.state.observed.resume(gap_ns)
+
+    def readings(self) -> list[Reading]:
+        """Return the hours by mode and the hours at high charge."""
+        high_s = sum(s for place, s in self.state.places.items() if place // PER_SOC_STEP == HIGHEST_SOC_STEP)
+        return [
+            *(self._reading(field, seconds) for field, seconds in zip(FIELDS, self.state.seconds, strict=True)),
+            self._reading(Field.TIME_HIGH_CHARGE, high_s),
+        ]
+
+    def map_h(self) -> dict[str, dict[str, float]]:
+        """Return hours by state of charge ("90-100 %"), and in it by hottest temperature ("20-25 °C", "unknown")."""
+        table: dict[str, dict[str, float]] = {}
+        for place, seconds in sorted(self.state.places.items()):
+            soc, temperature = divmod(place, PER_SOC_STEP)
+            row = table.setdefault(f"{soc * SOC_STEP_PCT}-{(soc + 1) * SOC_STEP_PCT} %", {})
+            low = temperature * TEMPERATURE_STEP_C + COLDEST_C
+            name = "unknown" if temperature == NO_TEMPERATURE else f"{low}-{low + TEMPERATURE_STEP_C} °C"
+            row[name] = round(seconds / SECONDS_PER_HOUR, 4)
+        return table
+
+    def _reading(self, field: Field, seconds: float) -> Reading:
+        if Quantity.PACK_CURRENT_A not in self._delivers:
+            return Reading(field, missing=Missing.NOT_REPORTED)
+        if field is Field.TIME_HIGH_CHARGE:
+            if Quantity.STATE_OF_CHARGE_PCT not in self._delivers:
+                return Reading(field, missing=Missing.NOT_REPORTED)
+            if self.state.place is None:
+                return Reading(field, missing=Missing.NO_DATA)
+        if not self.state.last_wall_ms:
+            return Reading(field, missing=Missing.NO_DATA)
+        return Reading(
+            field,
+            value=seconds / SECONDS_PER_HOUR,
+            method=Method.TIME_IN_STATE,
+            last_update_ms=self.state.last_wall_ms,
+            coverage=self.state.observed.coverage,
+        )
