@@ -18,6 +18,7 @@ from packseal.core.meter.exposure import Exposure, ExposureState
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
 from packseal.core.meter.present import Present
 from packseal.core.meter.reported import Reported, ReportedState
+from packseal.core.meter.sanity import Sanity, SanityState
 from packseal.core.meter.state_now import StateNow, StateNowState
 from packseal.core.meter.throughput import Throughput, ThroughputState
 from packseal.core.meter.usage import Usage, UsageState
@@ -62,6 +63,7 @@ class MeterState(msgspec.Struct, kw_only=True):
     usage: UsageState = msgspec.field(default_factory=UsageState)
     cycles: CyclesState = msgspec.field(default_factory=CyclesState)
     state_now: StateNowState = msgspec.field(default_factory=StateNowState)
+    sanity: SanityState = msgspec.field(default_factory=SanityState)
     counters: CountersState = msgspec.field(default_factory=CountersState)
     constancy: ConstancyState = msgspec.field(default_factory=ConstancyState)
 
@@ -101,6 +103,7 @@ class Meter:
             Cycles(declared, delivers, limit_ns, self._state.cycles),
             StateNow(declared, delivers, limit_ns, self._state.state_now),
             Counters(declared, delivers, limit_ns, self._state.counters, self._state.throughput),
+            Sanity(declared, delivers, limit_ns, self._state.sanity),
         )
         self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
         self._constancy = Constancy(declared, self._state.constancy)
