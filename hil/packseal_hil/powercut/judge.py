@@ -12,7 +12,7 @@ import msgspec
 from packseal.core.bodies import Kind
 from packseal.core.chain import SealedRecord
 from packseal.core.errors import FormatError, StorageError, VerifyError
-from packseal.core.meter import MeterState
+from packseal.core.meter.state import MeterState
 from packseal.journal.store import Journal, Log, LogKind
 from packseal_hil.powercut.chains import Chains
 

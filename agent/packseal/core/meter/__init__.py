@@ -9,27 +9,23 @@ from typing import Protocol
 import msgspec
 
 from packseal.core.declared import Declared
-from packseal.core.errors import FormatError
-from packseal.core.meter.abuse import Abuse, AbuseState
-from packseal.core.meter.constancy import Constancy, ConstancyState
-from packseal.core.meter.counters import Counters, CountersState
-from packseal.core.meter.cycles import Cycles, CyclesState
-from packseal.core.meter.exposure import Exposure, ExposureState
+from packseal.core.meter.abuse import Abuse
+from packseal.core.meter.constancy import Constancy
+from packseal.core.meter.counters import Counters
+from packseal.core.meter.cycles import Cycles
+from packseal.core.meter.exposure import Exposure
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
 from packseal.core.meter.present import Present
-from packseal.core.meter.reported import Reported, ReportedState
-from packseal.core.meter.sanity import Sanity, SanityState
-from packseal.core.meter.state_now import StateNow, StateNowState
-from packseal.core.meter.throughput import Throughput, ThroughputState
-from packseal.core.meter.usage import Usage, UsageState
+from packseal.core.meter.reported import Reported
+from packseal.core.meter.sanity import Sanity
+from packseal.core.meter.state import MeterState, load
+from packseal.core.meter.state_now import StateNow
+from packseal.core.meter.throughput import Throughput
+from packseal.core.meter.usage import Usage
 from packseal.core.meter.view import View, Viewer
 from packseal.core.passport import Reading, Snapshot
 from packseal.core.quantities import Quantity
 from packseal.core.sample import ClockQuality, Instant, Notice, Sample
-
-STATE_VERSION = 2
-READABLE_VERSIONS = (1, 2)
-"""What was added since has its defaults: a family begins then."""
 
 PERIODS_PER_GAP = 3
 
@@ -45,27 +41,6 @@ class Family(Protocol):
 
     def readings(self) -> Sequence[Reading]:
         """Return the family's fields as they stand."""
-
-
-class MeterState(msgspec.Struct, kw_only=True):
-    """All that a meter must remember over a restart.
-
-    `last_wall_ms` is the UTC time of the last sample, 0 for none; `began_wall_ms` that of the first, None for none.
-    """
-
-    version: int = STATE_VERSION
-    last_wall_ms: int = 0
-    began_wall_ms: int | None = None
-    throughput: ThroughputState = msgspec.field(default_factory=ThroughputState)
-    exposure: ExposureState = msgspec.field(default_factory=ExposureState)
-    abuse: AbuseState = msgspec.field(default_factory=AbuseState)
-    reported: ReportedState = msgspec.field(default_factory=ReportedState)
-    usage: UsageState = msgspec.field(default_factory=UsageState)
-    cycles: CyclesState = msgspec.field(default_factory=CyclesState)
-    state_now: StateNowState = msgspec.field(default_factory=StateNowState)
-    sanity: SanityState = msgspec.field(default_factory=SanityState)
-    counters: CountersState = msgspec.field(default_factory=CountersState)
-    constancy: ConstancyState = msgspec.field(default_factory=ConstancyState)
 
 
 class Meter:
@@ -90,7 +65,7 @@ class Meter:
         state: bytes | None = None,
         gap_limit_s: float | None = None,
     ) -> None:
-        self._state = _load(state) if state is not None else MeterState()
+        self._state = load(state) if state is not None else MeterState()
         self.gap_limit_s = limit_s(period_s, gap_limit_s)
         self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
         self._viewer = Viewer(declared, delivers)
@@ -163,16 +138,3 @@ class Meter:
 def limit_s(period_s: float, declared_s: float | None) -> float:
     """Return the seconds beyond which an interval is a gap: as declared, or by the sample period."""
     return max(GAP_LIMIT_S, PERIODS_PER_GAP * period_s) if declared_s is None else declared_s
-
-
-def _load(data: bytes) -> MeterState:
-    try:
-        state = msgspec.msgpack.decode(data, type=MeterState)
-    except msgspec.MsgspecError as error:
-        raise FormatError(f"the saved meter state is damaged: {error}") from error
-    if state.version not in READABLE_VERSIONS:
-        raise FormatError(
-            f"the saved meter state has version {state.version}; this program knows up to {STATE_VERSION}"
-        )
-    state.version = STATE_VERSION
-    return state
