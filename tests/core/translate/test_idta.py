@@ -16,7 +16,7 @@ SOCE = Field.STATE_OF_CERTIFIED_ENERGY
 COUNTED = Field.FULL_EQUIVALENT_CYCLES
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(subject=subjects())
 def test_what_is_written_is_read_back(subject: Subject) -> None:
     document = idta.translate(subject)

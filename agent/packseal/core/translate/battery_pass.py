@@ -12,10 +12,22 @@ from packseal.core.translate import condition
 from packseal.core.translate.condition import TIMES, camel
 from packseal.core.translate.idta import POWER_80_TAKEN
 from packseal.core.translate.idta_parts import NO_TIME, powers_at
-from packseal.core.translate.subject import Chosen, Document, Model, Slot, Subject, choose, number, required, stamp
+from packseal.core.translate.subject import (
+    MAX_COUNT,
+    Chosen,
+    Document,
+    Model,
+    Slot,
+    Subject,
+    choose,
+    number,
+    required,
+    stamp,
+)
 
 CONDITION, TECHNICAL = "batteryCondition", "batteryTechicalProperties"
-MAX_SHORT, MAX_LONG = 2**15 - 1, 2**63 - 1
+MAX_SHORT = 2**15 - 1
+"""xs:short, the type of the expected lifetime."""
 _GENERAL = "it is in another aspect: GeneralProductInformation 1.2.0 "
 _WHOLE = f"a whole number: rounded down; {NO_TIME}"
 _FADE, _INCREASE = Field.CAPACITY_FADE, Field.INTERNAL_RESISTANCE_INCREASE
@@ -26,7 +38,7 @@ STATIC = {
     Field.ROUND_TRIP_EFFICIENCY: Slot(f"{TECHNICAL}.roundtripEfficiency", "%", NO_TIME),
     Field.ROUND_TRIP_EFFICIENCY_FADE: Slot(f"{TECHNICAL}.roundTripEfficiencyFade", "%", NO_TIME),
     Field.EXPECTED_LIFE_CYCLES: Slot(
-        f"{TECHNICAL}.expectedNumberOfCycles", "1", _WHOLE, whole=True, least=0, most=MAX_LONG
+        f"{TECHNICAL}.expectedNumberOfCycles", "1", _WHOLE, whole=True, least=0, most=MAX_COUNT
     ),
     Field.EXPECTED_LIFE_YEARS: Slot(f"{TECHNICAL}.expectedLifetime", "a", _WHOLE, whole=True, least=0, most=MAX_SHORT),
 }

@@ -9,16 +9,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from packseal.core.passport import Field, Reading
-from packseal.core.translate.subject import Document, Model, Slot, Subject, choose, count, number, required, stamp
+from packseal.core.translate.subject import (
+    MAX_COUNT,
+    Document,
+    Model,
+    Slot,
+    Subject,
+    choose,
+    count,
+    number,
+    required,
+    stamp,
+)
 
 _ROOT = "performance.dynamic"
 _RATED = "it is in the manufacturer's part of the model: "
-MAX_LONG = 2**63 - 1
 
 RECORDS: Mapping[Field, Slot] = {
     Field.STATE_OF_CHARGE: Slot("stateOfCharge", "%"),
     Field.FULL_EQUIVALENT_CYCLES: Slot(
-        "fullCycles", "1", "a whole number: rounded down", whole=True, least=0, most=MAX_LONG
+        "fullCycles", "1", "a whole number: rounded down", whole=True, least=0, most=MAX_COUNT
     ),
     Field.REMAINING_POWER_AT_80: Slot("power.remaining", "W", "room for one value"),
     Field.REMAINING_POWER_AT_20: Slot("power.remaining", "W", "room for one value: only without that at 80 %"),
@@ -37,9 +47,9 @@ RECORDS: Mapping[Field, Slot] = {
 RATE = Slot("selfDischargingRate", "%/month", "no time beside it")
 _TEXT = "a document: one line of text with count or value, unit and time"
 DOCUMENTS: Mapping[Field, Slot] = {
-    Field.DEEP_DISCHARGE_EVENTS: Slot("negativeEvents[]", "1", _TEXT, whole=True, least=0),
-    Field.OVERCHARGE_EVENTS: Slot("negativeEvents[]", "1", _TEXT, whole=True, least=0),
-    Field.ACCIDENTS: Slot("negativeEvents[]", "1", _TEXT, whole=True, least=0),
+    Field.DEEP_DISCHARGE_EVENTS: Slot("negativeEvents[]", "1", _TEXT, whole=True, least=0, most=MAX_COUNT),
+    Field.OVERCHARGE_EVENTS: Slot("negativeEvents[]", "1", _TEXT, whole=True, least=0, most=MAX_COUNT),
+    Field.ACCIDENTS: Slot("negativeEvents[]", "1", _TEXT, whole=True, least=0, most=MAX_COUNT),
     Field.TEMPERATURE: Slot("operatingEnvironment[]", "°C", _TEXT),
     Field.TIME_EXTREME_HIGH: Slot("operatingEnvironment[]", "min", _TEXT),
     Field.TIME_EXTREME_LOW: Slot("operatingEnvironment[]", "min", _TEXT),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from packseal.core.passport import Field, Reading
-from packseal.core.translate.subject import Slot, count, number, stamp, together
+from packseal.core.translate.subject import MAX_COUNT, Slot, count, number, stamp, together
 
 MAX_UNSIGNED_INT = 2**32 - 1
 """xs:unsignedInt, the type of the IDTA model's cycle count."""
@@ -82,7 +82,7 @@ def slots(naming: Naming, prefix: str = "") -> dict[Field, Slot]:
     found[Field.REMAINING_POWER_AT_20] = _at(prefix, group, POWER_AT_20, naming)
     for which, words in EVENTS.items():
         note = f"no counter in the model: the text `{words}: N`"
-        found[which] = Slot(f"{prefix}{naming('NegativeEvents')}[]", "1", note, whole=True, least=0)
+        found[which] = Slot(f"{prefix}{naming('NegativeEvents')}[]", "1", note, whole=True, least=0, most=MAX_COUNT)
     return found
 
 

@@ -20,7 +20,7 @@ REQUIRED = ("NumberOfFullCycles", "InformationOnAccidents", "TemperatureInformat
 TEMPERATURES: Mapping[Field, Slot] = {Field.TEMPERATURE: Slot("MeasuredTemp", "°C"), **TIMES}
 POWER_80_TAKEN = "the model has room for one state of charge, which is 80 %"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
-_TEXT = re.compile(r"(?P<words>.+): (?P<count>\d{1,15})")
+_TEXT = re.compile(r"(?P<words>.+): (?P<count>\d{1,16})")
 
 SLOTS: dict[Field, Slot] = {
     **condition.slots(pascal),

@@ -10,7 +10,17 @@ from packseal.core.passport import Field, Reading
 from packseal.core.translate.condition import SINGLES, TIMES
 from packseal.core.translate.evidence import evidence, plain
 from packseal.core.translate.idta_parts import NAMEPLATE
-from packseal.core.translate.subject import MAX_FLOAT, PASSPORT_FIELDS, Document, Model, Slot, Subject, choose, stamp
+from packseal.core.translate.subject import (
+    MAX_COUNT,
+    MAX_FLOAT,
+    PASSPORT_FIELDS,
+    Document,
+    Model,
+    Slot,
+    Subject,
+    choose,
+    stamp,
+)
 
 CORE_CONTEXT = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld"
 _CONDITION = "urn:samm:io.admin-shell.idta.batterypass.product_condition:1.0.1#"
@@ -53,8 +63,8 @@ def _slot(which: Field) -> Slot:
     if which in NAMEPLATE:
         return Slot(name_of(which), "-", "a word" if which is Field.BATTERY_STATUS else "YYYY-MM")
     whole = which.decimals == 0
-    least = 0 if whole else -MAX_FLOAT
-    return Slot(name_of(which), which.unit, f"unitCode {_UNIT_CODES[which.unit]}", whole=whole, least=least)
+    least, most = (0, MAX_COUNT) if whole else (-MAX_FLOAT, MAX_FLOAT)
+    return Slot(name_of(which), which.unit, f"unitCode {_UNIT_CODES[which.unit]}", whole=whole, least=least, most=most)
 
 
 SLOTS = {f: _slot(f) for f in PASSPORT_FIELDS}

@@ -15,6 +15,8 @@ from packseal.core.translate.applicability import not_to_be_filled
 
 MAX_FLOAT = 3.4028234e38
 """The greatest xs:float (XML Schema part 2 §3.2.4), which the data models use for most values."""
+MAX_COUNT = 2**53 - 1
+"""The greatest whole number that every reader of JSON keeps exactly (RFC 8259 §6)."""
 _END_OF_CALENDAR_MS = 253_402_300_800_000
 """Year 10000 in UTC milliseconds since 1970: from here on no `YYYY-MM-DD` has four digits."""
 _FIRST_YEAR, _LAST_YEAR, _MONTHS = 1800, 9999, 12
