@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "ask the running agent how it is",
     "journal": "list, show, export or verify what is recorded",
     "verify": "check records in a file against a public key; needs nothing else",
+    "export": "write a battery's newest snapshot in a public data model of the battery passport",
     "profiles": "which batteries are supported, what they deliver and how well that is checked",
     "probe": "which profile fits a live bus or a recording, and which ids none knows",
     "capture": "write what a live bus says to a file, only listening",

@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Verify every record; returns 0 only when there is at least one and all are well."""
     keys = read_keys(args.key)
-    content = _content(args.file)
+    content = read_content(args.file)
     audit = Audit(keys)
     progress = Progress("verifying", len(content))
     for number, piece in enumerate(archive.pieces(content)):
@@ -55,6 +55,23 @@ def read_keys(paths: list[Path]) -> dict[bytes, cose.PublicKey]:
             raise InputError(f"{path}: {error}") from error
         keys[key.kid] = key
     return keys
+
+
+def read_content(name: str) -> Content:
+    """Return the bytes of the file, mapped where it is one; raises InputError."""
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read()
+        with Path(name).open("rb") as file:
+            if file.read(len(SQLITE)) == SQLITE:
+                raise InputError(f"{name} is a journal: use packseal journal verify --journal {name}")
+            file.seek(0)
+            try:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (ValueError, OSError):  # empty, or no regular file
+                return file.read()
+    except OSError as error:
+        raise InputError(f"cannot read {name}: {error.strerror}") from error
 
 
 def report(audit: Audit, *, as_machine: bool) -> None:
@@ -92,20 +109,3 @@ def _take(audit: Audit, piece: Piece, number: int) -> None:
         record.parse(piece.raw)
     except FormatError as error:
         audit.faults.add(f"{where}: {len(piece.raw)} bytes that are no record: {error}")
-
-
-def _content(name: str) -> Content:
-    """Return the bytes of the file, mapped where it is one."""
-    try:
-        if name == "-":
-            return sys.stdin.buffer.read()
-        with Path(name).open("rb") as file:
-            if file.read(len(SQLITE)) == SQLITE:
-                raise InputError(f"{name} is a journal: use packseal journal verify --journal {name}")
-            file.seek(0)
-            try:
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            except (ValueError, OSError):  # empty, or no regular file
-                return file.read()
-    except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror}") from error

@@ -106,10 +106,13 @@ def choose(subject: Subject, slots: Mapping[Field, Slot], absent: Mapping[Field,
     given = {r.field: r for r in subject.snapshot.readings}
     for each in PASSPORT_FIELDS:
         reading = given.get(each)
-        if reading is None:
-            chosen.left_out.append(LeftOut(each, "not available: not in this snapshot"))
-        elif reason := _refusal(subject, reading, slots.get(each), absent.get(each)):
+        if each in not_to_be_filled(subject.category):
+            reason = f"not to be filled for the category {subject.category} (EC guidance v1.0)"
             chosen.left_out.append(LeftOut(each, reason))
+        elif reading is None:
+            chosen.left_out.append(LeftOut(each, "not available: not in this snapshot"))
+        elif refusal := _refusal(reading, slots.get(each), absent.get(each)):
+            chosen.left_out.append(LeftOut(each, refusal))
         else:
             chosen.readings[each] = reading
     return chosen
@@ -165,11 +168,9 @@ def required(body: Mapping[str, Any], paths: Sequence[str]) -> list[str]:
     return lacking
 
 
-def _refusal(subject: Subject, reading: Reading, slot: Slot | None, absent: str | None) -> str:
+def _refusal(reading: Reading, slot: Slot | None, absent: str | None) -> str:
     """Return why a reading cannot be in the document; nothing when it can."""
     which = reading.field
-    if which in not_to_be_filled(subject.category):
-        return f"not to be filled for the category {subject.category} (EC guidance v1.0)"
     if reading.value is None:
         why = reading.missing.name.lower().replace("_", " ") if reading.missing else "no value"
         return f"not available: {why}"

@@ -1,0 +1,84 @@
+"""packseal export: the newest snapshot of a battery in a public data model of the battery passport."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from packseal.cli.export_source import Found, found
+from packseal.cli.present import safe, table, utc
+from packseal.core.declared import CATEGORIES
+from packseal.core.errors import InputError
+from packseal.core.translate import MODELS, Document, Model, Subject
+
+ALL = "all"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="record or exported log, instead of the journal; - reads"
+    )
+    parser.add_argument("--as", dest="model", choices=[*MODELS, ALL], metavar="MODEL", help="see --list; all for each")
+    parser.add_argument("--list", action="store_true", help="which models there are")
+    parser.add_argument("--battery", metavar="ID", help="battery URI, or the beginning of a log id")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--journal", type=Path, metavar="PATH", help="journal file, instead of the configuration's")
+    parser.add_argument("--key", type=Path, metavar="PUB", action="append", help="the gateway's public key (PEM)")
+    parser.add_argument("--category", choices=CATEGORIES, help="of the battery, instead of the declared one")
+    parser.add_argument("--passport", metavar="URI", help="the digital product passport that the document is of")
+    parser.add_argument("-o", dest="output", type=Path, metavar="PATH", help="file, or with --as all a folder")
+    parser.add_argument("--quiet", action="store_true", help="do not say what was left out")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Write the document or documents; returns 0, also when fields are left out."""
+    if args.list:
+        print("\n".join(table(("model", "what it is"), [(m.name, m.title) for m in MODELS.values()])))
+        return 0
+    if args.model is None:
+        raise InputError(f"which model? Name it with --as: {', '.join(MODELS)} or {ALL}")
+    if args.model == ALL and args.output is None:
+        raise InputError("--as all writes several files; name a folder with -o DIR")
+    source = found(args)
+    category = args.category or source.category
+    subject = Subject(source.snapshot, source.entry.subject, category, args.passport)
+    models = list(MODELS.values()) if args.model == ALL else [MODELS[args.model]]
+    documents = [(model, model.translate(subject)) for model in models]
+    for model, document in documents:
+        _write(document, _target(args, model))
+    if not args.quiet:
+        print("\n".join(_told(source, category, documents)), file=sys.stderr)
+    return 0
+
+
+def _target(args: argparse.Namespace, model: Model) -> Path | None:
+    output: Path | None = args.output
+    return output / f"{model.name}.json" if output is not None and args.model == ALL else output
+
+
+def _write(document: Document, target: Path | None) -> None:
+    text = json.dumps(document.body, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if target is None:
+        sys.stdout.write(text)
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, "utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _told(source: Found, category: str | None, documents: list[tuple[Model, Document]]) -> Iterator[str]:
+    header = source.entry.header
+    yield f"battery   {safe(source.entry.subject)}, category {category or 'not declared'}"
+    yield f"snapshot  record {header.sequence} of {utc(header.wall_ms)}, verified"
+    if category is None:
+        yield "          without a category no field is left out for its sake; name it with --category"
+    for model, document in documents:
+        yield f"{model.name}: {model.title}"
+        for left in document.left_out:
+            yield f"  left out  {left.field.value.title}: {left.reason}"
+        if document.lacking:
+            yield f"  a patch   the model also requires {', '.join(document.lacking)}"
