@@ -55,6 +55,7 @@ class LifecycleCode(IntEnum):
     MODULE_REPLACED = 10  # a module was replaced: the battery's capacity begins anew
     BMS_REPLACED = 11  # the BMS was replaced: its own counters begin anew, ours go on
     ACCIDENT = 12  # an accident was put on record
+    METER_RECOVERED = 13  # the saved counters were no good; they go on from the log's last snapshot
 
 
 @dataclass(frozen=True, slots=True)

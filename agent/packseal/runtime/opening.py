@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from packseal import __version__
 from packseal.clock import SystemClock, boot_id
@@ -15,6 +14,9 @@ from packseal.core.chain import Pen, SealedRecord
 from packseal.core.cose import Signer
 from packseal.core.errors import ConfigError, FormatError, StorageError
 from packseal.core.meter import Meter
+from packseal.core.meter.recovery import recovered
+from packseal.core.meter.state import MeterState, load
+from packseal.core.passport import Snapshot
 from packseal.core.record import LOG_ID_BYTES, parse
 from packseal.core.sealer import Sealed, Sealer
 from packseal.journal.store import Journal, LogKind
@@ -28,6 +30,8 @@ from packseal_drivers.registry import open_driver
 log = logging.getLogger(__name__)
 
 REASON_CHARACTERS = 200
+MOST_RECORDS_BACK = 1000
+"""Where a snapshot is looked for: at least one is among as many, unless the battery said nothing at all."""
 STOPS = (LifecycleCode.AGENT_STOPPED, LifecycleCode.SOURCE_ENDED)
 
 
@@ -35,15 +39,16 @@ STOPS = (LifecycleCode.AGENT_STOPPED, LifecycleCode.SOURCE_ENDED)
 class Found:
     """What the journal knows of a log. `stopped` is None for a new one, `trouble` says why the state is no good.
 
-    `last_ms`: UTC time of its last record; 0 for a new one.
+    `last_ms`: UTC time of its last record; 0 for a new one. `snapshot`: its last, sought only where there is trouble.
     """
 
     log_id: bytes
     pen: Pen
     stopped: GapCause | None
     last_ms: int
-    state: bytes | None
+    state: MeterState | None
     trouble: str
+    snapshot: Snapshot | None
 
 
 def find_log(journal: Journal, signer: Signer, issuer: str, subject: str, kind: LogKind) -> Found:
@@ -52,12 +57,26 @@ def find_log(journal: Journal, signer: Signer, issuer: str, subject: str, kind: 
     log_id = ids[-1] if ids else os.urandom(LOG_ID_BYTES)
     journal.begin_log(subject, log_id, kind)
     pen = Pen(signer, issuer, subject, log_id, boot_id(), journal.head(log_id))
+    state, trouble = None, ""
     try:
-        state, trouble = journal.state(log_id), ""
-    except StorageError as error:
-        state, trouble = None, str(error)
+        saved = journal.state(log_id)
+        state = load(saved) if saved else None
+    except (StorageError, FormatError) as error:
+        trouble = str(error)
     last = journal.last(log_id)
-    return Found(log_id, pen, _how_it_stopped(last), last.wall_ms if last else 0, state, trouble)
+    snapshot = last_snapshot(journal, log_id) if trouble else None
+    return Found(log_id, pen, _how_it_stopped(last), last.wall_ms if last else 0, state, trouble, snapshot)
+
+
+def last_snapshot(journal: Journal, log_id: bytes) -> Snapshot | None:
+    """Return the log's newest snapshot; None if there is none among its newest records. Raises StorageError."""
+    following = journal.head(log_id).next_sequence
+    for sequence in range(following - 1, max(-1, following - 1 - MOST_RECORDS_BACK), -1):
+        record = journal.record(log_id, sequence)
+        if record is not None and record.kind is Kind.SNAPSHOT:
+            body = parse(record.raw).body
+            return body if isinstance(body, Snapshot) else None
+    return None
 
 
 def _how_it_stopped(last: SealedRecord | None) -> GapCause | None:
@@ -95,19 +114,23 @@ def open_battery_driver(config: Config, battery: Battery, clock: SystemClock) ->
 
 def open_recorder(config: Config, battery: Battery, driver: Driver, found: Found, writer: LogWriter) -> Recorder:
     """Return what records one battery, its counters going on from the saved state."""
-    trouble = found.trouble
-    meter_from = partial(Meter, battery.declared, driver.delivers, driver.period_s or 1.0, gap_limit_s=battery.gap_s)
-    try:
-        meter = meter_from(state=found.state)
-    except FormatError as error:
-        meter, trouble = meter_from(), str(error)
+    state = recovered(found.snapshot) if found.snapshot is not None else found.state
+    period_s = driver.period_s or 1.0
+    meter = Meter(battery.declared, driver.delivers, period_s, state, battery.gap_s)
     sealer = Sealer(found.pen, meter, config.file.gateway.window_s, found.stopped, found.last_ms)
     code = LifecycleCode.LOG_BEGUN if found.stopped is None else LifecycleCode.AGENT_STARTED
     preface = [Lifecycle(code, facts(config) | {"profile": driver.name})]
-    if trouble:
-        log.error("%s: the counters begin anew: %s", battery.id, trouble)
-        preface.append(Lifecycle(LifecycleCode.METER_RESET, {"reason": trouble[:REASON_CHARACTERS]}))
+    if found.trouble:
+        preface.append(_trouble(battery.id, found))
     return Recorder(driver, sealer, writer, preface)
+
+
+def _trouble(battery_id: str, found: Found) -> Lifecycle:
+    code, what = LifecycleCode.METER_RESET, "begin anew"
+    if found.snapshot is not None:
+        code, what = LifecycleCode.METER_RECOVERED, "go on from the last snapshot"
+    log.error("%s: the counters %s: %s", battery_id, what, found.trouble)
+    return Lifecycle(code, {"reason": found.trouble[:REASON_CHARACTERS]})
 
 
 def facts(config: Config) -> dict[str, int | str]:

@@ -50,7 +50,7 @@ class Meter:
         declared: the battery's static data.
         delivers: the quantities its profile can deliver, to tell "not reported" from "not yet".
         period_s: the declared sample period; an interval over three of them and over 10 s is a gap.
-        state: what `save` gave earlier.
+        state: what `save` gave earlier, or `recovery.recovered` made of a snapshot.
         gap_limit_s: what makes a gap in place of that rule.
 
     Raises:
@@ -62,10 +62,10 @@ class Meter:
         declared: Declared,
         delivers: frozenset[Quantity],
         period_s: float = 1.0,
-        state: bytes | None = None,
+        state: bytes | MeterState | None = None,
         gap_limit_s: float | None = None,
     ) -> None:
-        self._state = load(state) if state is not None else MeterState()
+        self._state = load(state) if isinstance(state, bytes) else state or MeterState()
         self.gap_limit_s = limit_s(period_s, gap_limit_s)
         self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
         self._viewer = Viewer(declared, delivers)
