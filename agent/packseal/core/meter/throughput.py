@@ -57,22 +57,16 @@ class Throughput:
         if current is None:
             return
         if seconds:
-            half = seconds / 2
-            for end in (current, state.last_current_a):
-                if end > 0:
-                    state.charged_as += half * end
-                else:
-                    state.discharged_as -= half * end
+            charged, discharged = _halves(current, state.last_current_a, seconds)
+            state.charged_as += charged
+            state.discharged_as += discharged
         state.last_current_a, state.last_wall_ms = current, view.wall_ms
         if voltage is not None:
             power = voltage * current
             if power_seconds:
-                half = power_seconds / 2
-                for end in (power, state.last_power_w):
-                    if end > 0:
-                        state.charged_ws += half * end
-                    else:
-                        state.discharged_ws -= half * end
+                charged, discharged = _halves(power, state.last_power_w, power_seconds)
+                state.charged_ws += charged
+                state.discharged_ws += discharged
             state.last_power_w = power
 
     def resume(self, gap_ns: int) -> None:
@@ -130,3 +124,12 @@ class Throughput:
         if rated is None:
             return Reading(Field.FULL_EQUIVALENT_CYCLES, missing=Missing.NOT_DECLARED)
         return replace(counter, method=Method.RATIO_TO_RATED)
+
+
+def _halves(now: float, before: float, seconds: float) -> tuple[float, float]:
+    """Return the trapezoid's parts above and below zero, each end counting to its own side; both non-negative."""
+    if now >= 0 <= before:
+        return (now + before) * seconds / 2, 0.0
+    if now <= 0 >= before:
+        return 0.0, -(now + before) * seconds / 2
+    return max(now, before) * seconds / 2, -min(now, before) * seconds / 2

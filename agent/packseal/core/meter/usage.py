@@ -66,20 +66,27 @@ class Usage:
         seconds = state.observed.step(view.mono_ns, usable=True, limit_ns=self._limit_ns)
         idle_a = self._idle_a
         mode = CHARGING if current > idle_a else DISCHARGING if current < -idle_a else IDLE
-        state.seconds[mode] += seconds / 2
-        state.seconds[state.mode] += seconds / 2
-        state.mode, state.last_wall_ms = mode, view.wall_ms
+        if mode == state.mode:
+            state.seconds[mode] += seconds
+        else:
+            state.seconds[mode] += seconds / 2
+            state.seconds[state.mode] += seconds / 2
+            state.mode = mode
+        state.last_wall_ms = view.wall_ms
         if state.soc_pct is not None:
             step = min(max(int(state.soc_pct / SOC_STEP_PCT), 0), HIGHEST_SOC_STEP)
             self._place(PER_SOC_STEP * step + state.temperature_step, seconds)
 
     def _place(self, place: int, seconds: float) -> None:
         state = self.state
-        if seconds:
-            places = state.places
-            places[place] = places.get(place, 0.0) + seconds / 2
-            before = place if state.place is None else state.place
-            places[before] = places.get(before, 0.0) + seconds / 2
+        before = state.place
+        if place == before:
+            state.places[place] += seconds
+            return
+        places = state.places
+        places[place] = places.get(place, 0.0) + (seconds if before is None else seconds / 2)
+        if before is not None:
+            places[before] += seconds / 2
         state.place = place
 
     def resume(self, gap_ns: int) -> None:
