@@ -15,6 +15,7 @@ from packseal.core.meter.counters import Counters
 from packseal.core.meter.cycles import Cycles
 from packseal.core.meter.exposure import Exposure
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
+from packseal.core.meter.power import Power
 from packseal.core.meter.present import Present
 from packseal.core.meter.reported import Reported
 from packseal.core.meter.sanity import Sanity
@@ -69,16 +70,19 @@ class Meter:
         self.gap_limit_s = limit_s(period_s, gap_limit_s)
         self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
         self._viewer = Viewer(declared, delivers)
+        self._usage = Usage(declared, delivers, limit_ns, self._state.usage)
+        self._cycles = Cycles(declared, delivers, limit_ns, self._state.cycles)
         self._families: tuple[Family, ...] = (
             Throughput(declared, delivers, limit_ns, self._state.throughput),
             Exposure(declared, delivers, limit_ns, self._state.exposure),
             Abuse(declared, delivers, limit_ns, self._state.abuse),
             Reported(declared, delivers, limit_ns, self._state.reported),
-            Usage(declared, delivers, limit_ns, self._state.usage),
-            Cycles(declared, delivers, limit_ns, self._state.cycles),
+            self._usage,
+            self._cycles,
             StateNow(declared, delivers, limit_ns, self._state.state_now),
             Counters(declared, delivers, limit_ns, self._state.counters, self._state.throughput),
             Sanity(declared, delivers, limit_ns, self._state.sanity),
+            Power(declared, delivers, limit_ns, self._state.resistance),
         )
         self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
         self._constancy = Constancy(declared, self._state.constancy)
@@ -119,6 +123,10 @@ class Meter:
         readings = sorted((r for f in self._families for r in f.readings()), key=lambda r: r.field.code)
         present, cells_mv = self._present.values()
         return Snapshot(tuple(readings), present, cells_mv, self._state.began_wall_ms)
+
+    def use(self) -> dict[str, object]:
+        """Return what no single value can hold: hours by charge and temperature, and cycles by depth."""
+        return {"hours_by_charge_and_temperature": self._usage.map_h(), "cycles_by_depth": self._cycles.counts()}
 
     def save(self) -> bytes:
         """Return the state for `Meter(state=…)`."""

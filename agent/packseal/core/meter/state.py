@@ -9,6 +9,7 @@ from packseal.core.meter.counters import CountersState
 from packseal.core.meter.cycles import CyclesState
 from packseal.core.meter.exposure import ExposureState
 from packseal.core.meter.reported import ReportedState
+from packseal.core.meter.resistance import ResistanceState
 from packseal.core.meter.sanity import SanityState
 from packseal.core.meter.state_now import StateNowState
 from packseal.core.meter.throughput import ThroughputState
@@ -37,6 +38,7 @@ class MeterState(msgspec.Struct, kw_only=True):
     state_now: StateNowState = msgspec.field(default_factory=StateNowState)
     sanity: SanityState = msgspec.field(default_factory=SanityState)
     counters: CountersState = msgspec.field(default_factory=CountersState)
+    resistance: ResistanceState = msgspec.field(default_factory=ResistanceState)
     constancy: ConstancyState = msgspec.field(default_factory=ConstancyState)
 
 

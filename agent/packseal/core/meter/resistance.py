@@ -1,0 +1,204 @@
+"""Internal resistance from current steps, 10 s and 1 s after they begin, at 25 °C and 30 to 70 % charge.
+
+`R = (U(10 s) - U(0)) / (I(10 s) - I(0))`, the quotient of voltage change by current change with the pulse time of IEC
+62660-1; the median of the newest twenty steps, charge and discharge alike. Method and uncertainty: docs/meters.md.
+"""
+
+from collections.abc import Sequence
+from math import exp, hypot
+from statistics import median
+
+import msgspec
+
+from packseal.core.declared import Declared
+from packseal.core.meter.open_circuit import OpenCircuit, Value
+from packseal.core.meter.pulse import STEP_C, Seen, Step, StepWatch, resistance
+from packseal.core.meter.view import View
+from packseal.core.passport import Field, Method, Missing, Originator, Reading
+from packseal.core.quantities import Quantity
+
+PULSE_S, OHMIC_S = 10.0, 1.0
+KEPT = 20
+RECENT_MS, ENOUGH = 7 * 86_400_000, 5
+"""A resistance grows by some percent a month, so older steps speak only where a week has shown too few."""
+FRESH_NS = 60 * 1_000_000_000
+"""Temperature and state of charge move slowly: those of a minute ago still hold."""
+
+WINDOWS_PCT = ((10.0, 30.0), (30.0, 70.0), (70.0, 90.0))
+LOW, MIDDLE, HIGH = range(3)
+
+ACTIVATION_J_PER_MOL, ACTIVATION_SD = 25_000.0, 8_000.0
+"""Of the 10 s resistance: between 17.8 (positive) and 35 kJ/mol (graphite), as in doi:10.1149/1945-7111/ab9050."""
+GAS_J_PER_MOL_K = 8.314462618  # CODATA 2018
+REFERENCE_K, ZERO_C_IN_K = 298.15, 273.15
+COLDEST_C, HOTTEST_C = 10.0, 40.0
+"""Beyond these the correction to 25 °C is a guess: its factor's uncertainty passes 20 %."""
+
+UNKNOWN_TEMPERATURE_SD = 0.17
+"""Relative: a room of 20 to 30 °C is 25 ± 5 K at most, at 3.4 % per kelvin."""
+UNKNOWN_CHARGE_SD = 0.15
+"""Relative: from 20 to 90 % charge the 10 s resistance of a CAMP NMC532 cell is up to a sixth above its middle."""
+WINDOW_SD = 0.03
+"""Relative: how far the 10 s resistance moves between 30 and 70 % charge, in the same data."""
+SCATTER_SD = 0.04
+"""Relative scatter of single steps that is assumed on top of the one seen, since a few steps cannot show theirs."""
+USELESS_SD = 0.35
+"""Relative standard uncertainty beyond which no value is given."""
+MEDIAN_SD = 1.2533
+"""Standard deviation of a median over that of a mean, normal distribution: sqrt(pi / 2)."""
+MAD_TO_SD = 1.4826
+"""Standard deviation over median absolute deviation, normal distribution."""
+
+NEEDS = frozenset({Quantity.PACK_CURRENT_A, Quantity.PACK_VOLTAGE_V})
+
+
+class Found(msgspec.Struct, array_like=True, gc=False):
+    """One step's resistance at 25 °C, and its standard uncertainty without the gain of the sensors."""
+
+    ohm: float
+    sd_ohm: float
+    wall_ms: int
+
+
+class ResistanceState(msgspec.Struct):
+    """The newest steps: 10 s by window of charge, 1 s in the middle. What is seen of a step is not kept."""
+
+    ten: list[list[Found]] = msgspec.field(default_factory=lambda: [[], [], []])
+    one: list[Found] = msgspec.field(default_factory=list)
+    heard: bool = False
+
+
+class Resistance:
+    """Finds current steps and keeps what they show."""
+
+    def __init__(
+        self,
+        declared: Declared,
+        delivers: frozenset[Quantity],
+        limit_ns: int,
+        state: ResistanceState,
+        curve: OpenCircuit | None = None,
+    ) -> None:
+        self._declared, self._delivers = declared, delivers
+        self._curve = curve or OpenCircuit(declared)
+        self._watch = StepWatch(declared.rated_capacity_ah or 0.0, limit_ns)
+        self._temperature: tuple[float, int] | None = None
+        self._charge_pct: tuple[float, int] | None = None
+        self._works = delivers >= NEEDS and declared.rated_capacity_ah is not None
+        self.state = state
+
+    def feed(self, view: View) -> None:
+        """Account for one sample; one without both voltage and current is passed over."""
+        if not self._works:
+            return
+        current_a, voltage_v, now = view.current_a, view.voltage_v, view.mono_ns
+        if view.hottest_c is not None and view.coldest_c is not None:
+            self._temperature = view.hottest_c / 2 + view.coldest_c / 2, now
+        if view.soc_pct is not None:
+            self._charge_pct = view.soc_pct, now
+        if current_a is None or voltage_v is None:
+            if view.flawed & NEEDS:
+                self._watch.forget()
+            return
+        self.state.heard = True
+        step = self._watch.feed(now, voltage_v, current_a)
+        if step is not None:
+            self._keep(step, view)
+
+    def resume(self, gap_ns: int) -> None:  # noqa: ARG002  # however long: a step that is cut shows nothing
+        """Go on after a stop: a step that it cut is lost."""
+        self._watch.forget()
+        self._temperature = self._charge_pct = None
+
+    def ten_seconds(self, window: int = MIDDLE) -> Value | None:
+        """Return the 10 s resistance of the pack in a window of charge with its uncertainty; None without steps."""
+        return self._together(self.state.ten[window])
+
+    def newest_ms(self) -> int:
+        """Return the UTC time of the newest 10 s step in the middle window, 0 without one."""
+        return max((f.wall_ms for f in self.state.ten[MIDDLE]), default=0)
+
+    def readings(self) -> list[Reading]:
+        """Return both resistances and the increase."""
+        ten = self._reading(Field.INTERNAL_RESISTANCE, Method.PULSE_10_S, self.state.ten[MIDDLE])
+        one = self._reading(Field.OHMIC_RESISTANCE, Method.PULSE_1_S, self.state.one)
+        return [ten, self._increase(ten), one]
+
+    def _keep(self, step: Step, view: View) -> None:
+        least_a = STEP_C * (self._declared.rated_capacity_ah or 0.0)
+        ten, one = resistance(step, PULSE_S, least_a), resistance(step, OHMIC_S, least_a)
+        warmth = self._warmth(view.mono_ns)
+        if (ten is None and one is None) or warmth is None:
+            return
+        charge_pct = self._charge(step, view)
+        window = MIDDLE if charge_pct is None else _window(charge_pct)
+        if window is None:
+            return
+        blur = hypot(warmth.sd, UNKNOWN_CHARGE_SD if charge_pct is None else WINDOW_SD)
+        if ten is not None:
+            _add(self.state.ten[window], ten, warmth.value, blur, view.wall_ms)
+        if one is not None and window == MIDDLE:
+            _add(self.state.one, one, warmth.value, blur, view.wall_ms)
+
+    def _warmth(self, now_ns: int) -> Value | None:
+        """Return the factor that takes a resistance to 25 °C, None where it is too hot or cold for that."""
+        if self._temperature is None or now_ns - self._temperature[1] > FRESH_NS:
+            return Value(1.0, UNKNOWN_TEMPERATURE_SD)
+        celsius = self._temperature[0]
+        if not COLDEST_C <= celsius <= HOTTEST_C:
+            return None
+        inverse = (1 / (celsius + ZERO_C_IN_K) - 1 / REFERENCE_K) / GAS_J_PER_MOL_K
+        return Value(exp(-ACTIVATION_J_PER_MOL * inverse), ACTIVATION_SD * abs(inverse))
+
+    def _charge(self, step: Step, view: View) -> float | None:
+        """Return the state of charge in %: the BMS's, else that of the voltage at rest, else None."""
+        if self._charge_pct is not None and view.mono_ns - self._charge_pct[1] <= FRESH_NS:
+            return self._charge_pct[0]
+        series = self._declared.cells_in_series
+        slope = self._curve.charge(step.moments[0].voltage_v / series) if series is not None else None
+        return 100 * slope.soc if slope is not None else None
+
+    def _together(self, found: Sequence[Found]) -> Value | None:
+        if not found:
+            return None
+        recent = [f for f in found if abs(f.wall_ms - found[-1].wall_ms) <= RECENT_MS]
+        found = recent if len(recent) >= ENOUGH else found[-ENOUGH:]
+        ohm = median(f.ohm for f in found)
+        spread = MAD_TO_SD * median(abs(f.ohm - ohm) for f in found)
+        scatter = MEDIAN_SD * hypot(spread, SCATTER_SD * ohm) / len(found) ** 0.5
+        gain = hypot(self._declared.current_uncertainty, self._declared.voltage_uncertainty) * ohm
+        return Value(ohm, hypot(scatter, gain, median(f.sd_ohm for f in found)))
+
+    def _reading(self, field: Field, method: Method, found: Sequence[Found]) -> Reading:
+        if not self._delivers >= NEEDS:
+            return Reading(field, missing=Missing.NOT_REPORTED)
+        if not self._works:
+            return Reading(field, missing=Missing.NOT_DECLARED)
+        value = self._together(found)
+        if value is None:
+            return Reading(field, missing=Missing.NO_EVIDENCE if self.state.heard else Missing.NO_DATA)
+        if value.sd > USELESS_SD * value.value:
+            return Reading(field, missing=Missing.TOO_UNCERTAIN)
+        newest = max(f.wall_ms for f in found)
+        return Reading(field, value.value, None, Originator.DERIVED, method, newest, value.sd)
+
+    def _increase(self, ten: Reading) -> Reading:
+        field, initial = Field.INTERNAL_RESISTANCE_INCREASE, self._declared.initial_resistance_ohm
+        if initial is None or ten.value is None or ten.uncertainty is None:
+            return Reading(field, missing=Missing.NOT_DECLARED if initial is None else ten.missing)
+        percent, sd = 100 * (ten.value / initial - 1), 100 * ten.uncertainty / initial
+        when, method = ten.last_update_ms, Method.RELATIVE_TO_INITIAL
+        return Reading(field, percent, None, Originator.DERIVED, method, when, sd)
+
+
+def _window(charge_pct: float) -> int | None:
+    for i, (low, high) in enumerate(WINDOWS_PCT):
+        if low <= charge_pct <= high:
+            # 30 and 70 % are of the middle, as the two outer windows only serve the power there
+            return MIDDLE if charge_pct in WINDOWS_PCT[MIDDLE] else i
+    return None
+
+
+def _add(found: list[Found], seen: Seen, factor: float, blur: float, wall_ms: int) -> None:
+    found.append(Found(seen.ohm * factor, hypot(seen.sd_ohm * factor, blur * seen.ohm * factor), wall_ms))
+    del found[:-KEPT]
