@@ -57,6 +57,10 @@ class Sealer:
         """Samples in the open window."""
         return len(self._window)
 
+    def use(self) -> dict[str, object]:
+        """Return how the battery was used, see `Meter.use`."""
+        return self._meter.use()
+
     def begin(self, code: LifecycleCode, at: Instant, facts: Attributes) -> Sealed:
         """Write the first record of this run."""
         return self._sealed([Lifecycle(code, facts)], at)

@@ -63,6 +63,10 @@ class Recorder:
         """Samples in the open window: what a power cut would cost now."""
         return self._sealer.open_samples
 
+    def use(self) -> dict[str, object]:
+        """Return how the battery was used, see `Meter.use`."""
+        return self._sealer.use()
+
     async def read(self) -> None:
         """Hand what the driver says to `record`; ends with the source. Cancel it to stop."""
         try:

@@ -130,6 +130,7 @@ def _battery(recording: "Recording") -> dict[str, Any]:
             for channel, value in recorder.status.present.items()
             if channel.index == 0
         },
+        "use": recorder.use(),
     }
 
 

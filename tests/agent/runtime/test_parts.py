@@ -151,6 +151,7 @@ def test_status_tells_what_a_battery_is_made_of(tmp_path: Path) -> None:
             return describe(agent)
 
     status = json.loads(json.dumps(asyncio.run(run())))
+    assert set(status["batteries"][0]["use"]) == {"hours_by_charge_and_temperature", "cycles_by_depth"}
     assert [battery["parts"] for battery in status["batteries"]] == [[PACK, STRING], [ONE, TWO], [], [], []]
     status["batteries"][1]["silent_parts"] = [TWO]
     told = "\n".join(_lines(status))
