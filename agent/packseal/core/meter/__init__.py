@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from packseal.core.declared import Declared
+from packseal.core.fields import not_to_be_filled
 from packseal.core.meter.abuse import Abuse
 from packseal.core.meter.constancy import Constancy
 from packseal.core.meter.counters import Counters
@@ -69,6 +70,7 @@ class Meter:
         self._state = load(state) if isinstance(state, bytes) else state or MeterState()
         self.gap_limit_s = limit_s(period_s, gap_limit_s)
         self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
+        self._omitted = not_to_be_filled(declared.category)
         self._viewer = Viewer(declared, delivers)
         self._usage = Usage(declared, delivers, limit_ns, self._state.usage)
         self._cycles = Cycles(declared, delivers, limit_ns, self._state.cycles)
@@ -118,9 +120,11 @@ class Meter:
     def snapshot(self) -> Snapshot:
         """Return all readings as they stand after the last sample, in the order of their codes.
 
-        Present values and cells that were not said again within the gap limit are left out.
+        What a passport of the declared category must not carry is left out, and present values and cells that were not
+        said again within the gap limit.
         """
-        readings = sorted((r for f in self._families for r in f.readings()), key=lambda r: r.field.code)
+        there = (r for f in self._families for r in f.readings() if r.field not in self._omitted)
+        readings = sorted(there, key=lambda r: r.field.code)
         present, cells_mv = self._present.values()
         return Snapshot(tuple(readings), present, cells_mv, self._state.began_wall_ms)
 
