@@ -14,6 +14,7 @@ from packseal_hil.battery.ageing import State
 from packseal_hil.battery.cells import Cells, highest, lowest
 from packseal_hil.battery.chemistry import CHEMISTRIES, Chemistry
 from packseal_hil.battery.control import Control, Stop
+from packseal_hil.battery.declaring import MEAN_GRID, declare
 from packseal_hil.battery.documents import document
 from packseal_hil.battery.loads import Load
 from packseal_hil.battery.management import Management, sensor_places
@@ -25,8 +26,6 @@ S_PER_DAY = 86_400.0
 S_PER_H = 3600.0
 COLDEST_S = 3 * S_PER_H
 AGEING_EVERY_S = S_PER_H
-W_PER_KW = 1000.0
-MEAN_GRID = np.linspace(0, 1, 201)
 
 
 class SimulatedBattery:
@@ -50,7 +49,7 @@ class SimulatedBattery:
         self.cells = Cells(settled, self._chemistry, state, np.random.default_rng([seed, 1]))
         self._control = Control(spec, self._chemistry)
         self._places = sensor_places(spec)
-        self._declared = self._declare()
+        self._declared = declare(spec, self._trajectory)
         self._truth = Truth(self._declared)
         self._bms = Management(spec, self.cells, self.soc_pct, np.random.default_rng([seed, 2]))
         throughput_ah, lived_h = state.full_cycles * spec.capacity_ah, state.mix("days") * 24
@@ -134,19 +133,6 @@ class SimulatedBattery:
     @property
     def _mean_v(self) -> float:
         return float(self._new.ocv_v(MEAN_GRID).mean())
-
-    def _declare(self) -> Declared:
-        spec, chemistry = self.spec, self._chemistry
-        return Declared(
-            category=spec.category,
-            rated_capacity_ah=spec.capacity_ah,
-            rated_energy_kwh=round(spec.capacity_ah * self._mean_v * spec.cells / W_PER_KW, 4),
-            cells_in_series=spec.cells,
-            temperature_min_c=chemistry.temperature_c[0],
-            temperature_max_c=chemistry.temperature_c[1],
-            cell_voltage_min_v=chemistry.declared_min_v,
-            cell_voltage_max_v=chemistry.declared_max_v,
-        )
 
     def _step(self, seconds: float) -> None:
         cells, before = self.cells, self._moment

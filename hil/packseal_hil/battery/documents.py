@@ -7,13 +7,12 @@ Counters are since the beginning of the run; fades are against a new battery of 
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from packseal.core.passport import Field
 from packseal_hil.battery import reference
-from packseal_hil.battery.cells import HOURS_PER_MONTH, Cells
+from packseal_hil.battery.cells import HOURS_PER_MONTH
 from packseal_hil.battery.chemistry import CHEMISTRIES
-from packseal_hil.battery.spec import Spread
+from packseal_hil.battery.declaring import new_cells
 
 if TYPE_CHECKING:
     from packseal_hil.battery.battery import SimulatedBattery
@@ -82,16 +81,13 @@ def _known(value: object, unit: str, definition: str) -> Entry:
     return {"value": value, "unit": unit, "definition": definition}
 
 
-def _new(battery: "SimulatedBattery") -> Cells:
-    """Return the cells of a new battery of this spec, all of them alike."""
-    spec = msgspec.structs.replace(battery.spec, spread=Spread(), start_soc_pct=100.0)
-    chemistry = CHEMISTRIES[spec.chemistry]
-    return Cells(spec, chemistry, battery.state.trajectory.at(0), np.random.default_rng(0))
-
-
 def _tested(battery: "SimulatedBattery") -> dict[str, Entry]:
     """Return what a test bay would find, now and when new."""
-    spec, chemistry, new = battery.spec, CHEMISTRIES[battery.spec.chemistry], _new(battery)
+    spec, chemistry, new = (
+        battery.spec,
+        CHEMISTRIES[battery.spec.chemistry],
+        new_cells(battery.spec, battery.state.trajectory),
+    )
     rate_a = reference.RATE_C[spec.category] * spec.capacity_ah
     now, once = (reference.loop(cells, rate_a, chemistry.discharge_limit_v) for cells in (battery.cells, new))
     power, power_once = (
