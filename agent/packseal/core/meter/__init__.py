@@ -14,6 +14,7 @@ from packseal.core.meter.abuse import Abuse
 from packseal.core.meter.constancy import Constancy
 from packseal.core.meter.counters import Counters
 from packseal.core.meter.cycles import Cycles
+from packseal.core.meter.efficiency import Efficiency
 from packseal.core.meter.exposure import Exposure
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
 from packseal.core.meter.power import Power
@@ -85,6 +86,7 @@ class Meter:
             Counters(declared, delivers, limit_ns, self._state.counters, self._state.throughput),
             Sanity(declared, delivers, limit_ns, self._state.sanity),
             Power(declared, delivers, limit_ns, self._state.resistance),
+            Efficiency(declared, delivers, limit_ns, self._state.efficiency),
         )
         self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
         self._constancy = Constancy(declared, self._state.constancy)

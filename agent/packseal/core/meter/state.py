@@ -7,6 +7,7 @@ from packseal.core.meter.abuse import AbuseState
 from packseal.core.meter.constancy import ConstancyState
 from packseal.core.meter.counters import CountersState
 from packseal.core.meter.cycles import CyclesState
+from packseal.core.meter.efficiency import EfficiencyState
 from packseal.core.meter.exposure import ExposureState
 from packseal.core.meter.reported import ReportedState
 from packseal.core.meter.resistance import ResistanceState
@@ -38,6 +39,7 @@ class MeterState(msgspec.Struct, kw_only=True):
     state_now: StateNowState = msgspec.field(default_factory=StateNowState)
     sanity: SanityState = msgspec.field(default_factory=SanityState)
     counters: CountersState = msgspec.field(default_factory=CountersState)
+    efficiency: EfficiencyState = msgspec.field(default_factory=EfficiencyState)
     resistance: ResistanceState = msgspec.field(default_factory=ResistanceState)
     constancy: ConstancyState = msgspec.field(default_factory=ConstancyState)
 
