@@ -23,7 +23,7 @@ def read(body: Any) -> Any:
     return submodel
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(subject=subjects())
 def test_any_snapshot_keeps_the_meta_models_constraints(subject: Subject) -> None:
     read(AAS.translate(subject).body)

@@ -18,7 +18,7 @@ SCHEMA_OF = {
     "battery-pass": "battery-pass/PerformanceAndDurability.schema.json",
     "catena-x": "catena-x/BatteryPass-schema.json",
 }
-MANY = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module", params=list(SCHEMA_OF))
