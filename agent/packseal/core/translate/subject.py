@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from packseal.core.fields import filled, not_to_be_filled
 from packseal.core.passport import Field, Originator, Reading, Snapshot, Status
-from packseal.core.translate.applicability import not_to_be_filled
 
 MAX_FLOAT = 3.4028234e38
 """The greatest xs:float (XML Schema part 2 §3.2.4), which the data models use for most values."""
@@ -96,7 +96,7 @@ class Chosen:
             self.left_out.append(LeftOut(which, reason))
 
 
-PASSPORT_FIELDS: tuple[Field, ...] = tuple(f for f in Field if f.value.law != "not a field")
+PASSPORT_FIELDS: tuple[Field, ...] = tuple(f for f in Field if f in filled(None))
 """The fields of the passport. The others are ours: they stand only in the separate document of `provenance`."""
 
 
