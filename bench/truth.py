@@ -1,7 +1,7 @@
 """Truth: simulated batteries whose every field is known, read by the product's meter through sensors that err.
 
 `python -m bench.truth` runs four categories with several seeds each, side by side, and says of every field how often
-the truth lies within the meter's own 95 % interval; `--write` puts the table into docs/fields-against-truth.md. The time
+the truth lies within the meter's own 95 % interval; `--write` puts the table into docs/fields-against-truth.md. Time
 is compressed: a battery ages in these days as it would in a year.
 """
 
