@@ -1,4 +1,4 @@
-"""Bluetooth: a battery that the gateway's own BlueZ finds, connects to and reads, over a controller of ours.
+"""Bluetooth: the gateway's own adapter over a controller of ours, and a plain battery that its BlueZ finds and reads.
 
 The gateway has its controller at a UART (H4, Bluetooth Core 6.0 vol. 4 part A) whose other end is here; on the same
 simulated air is the battery. The controllers are bumble's (google.github.io/bumble).
@@ -12,8 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from bumble.controller import Controller
-from bumble.core import AdvertisingData, PhysicalTransport
+from bumble.core import AdvertisingData
 from bumble.device import Device, DeviceConfiguration
 from bumble.gatt import (
     GATT_BATTERY_LEVEL_CHARACTERISTIC,
@@ -24,23 +23,20 @@ from bumble.gatt import (
 )
 from bumble.hci import Address
 from bumble.host import Host
-from bumble.link import LocalLink
 from bumble.transport import open_transport
 from bumble.transport.common import Transport
 
+from packseal_hil.faces.ble_air import Air, AirController
+from packseal_hil.faces.ble_battery import ADDRESS, ADVERTISING_MS, DISCOVERABLE, PUBLIC_ADDRESS
 from packseal_hil.rig.protocols import RigError
 
 NAME = "PACKSEAL-HIL"
 GATEWAY_ADDRESS = "F0:F1:F2:F3:F4:F5"
-BATTERY_ADDRESS = Address("C4:F2:17:1A:1D:BB")
-"""Static random: its two highest bits are set (Bluetooth Core 6.0 vol. 6 part B §1.3.2.1)."""
-BATTERY_PUBLIC_ADDRESS = "E0:E1:E2:E3:E4:E5"
+BATTERY_ADDRESS = Address(ADDRESS)
 VOLTAGE = "00002B18-0000-1000-8000-00805F9B34FB"
 """Bluetooth Assigned Numbers §3.8.1, Voltage: 16 bits in 1/64 V (GATT Specification Supplement)."""
 VOLTS_PER_STEP = 1 / 64
 GREATEST_STEP = 0xFFFE  # 0xFFFF is "not known"
-ADVERTISING_MS = 100.0
-DISCOVERABLE = bytes((0x06,))  # LE general discoverable, no BR/EDR (Core Specification Supplement part A §1.3)
 NOTIFY_S = 0.2
 CONNECT_S = 30.0
 RETRY_S = 0.1
@@ -49,28 +45,37 @@ DISCONNECT_S = 5.0
 Value = Callable[[], float]
 
 
-class Air(LocalLink):
-    """The simulated air: bumble's, with the sender's address that its connection has.
+class Adapter:
+    """The gateway's controller at its UART, on `air` from `plug` to `unplug`; both may be called again.
 
-    bumble 0.0.236 sends data from a controller's random address. Linux connects from its public one, so what it sent
-    would come from a stranger and be dropped.
+    Args:
+        path: the Unix socket of the gateway's H4 UART, which the machine listens at.
+        air: that it is on.
     """
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+    def __init__(self, path: Path, air: Air) -> None:
+        self._path = path
+        self._air = air
+        self._transport: Transport | None = None
+        self._controller: AirController | None = None
 
-    def send_acl_data(
-        self, sender_controller: Controller, destination_address: Address, transport: PhysicalTransport, data: bytes
-    ) -> None:
-        """Carry data to the controller at the other end of a connection."""
-        le = transport == PhysicalTransport.LE
-        connection = sender_controller.le_connections.get(destination_address) if le else None
-        if connection is None:
-            super().send_acl_data(sender_controller, destination_address, transport, data)
+    async def plug(self) -> None:
+        """Put it in; raises RigError when nobody listens at the socket."""
+        if self._transport is not None:
             return
-        receiver, source = self.find_le_controller(destination_address), connection.self_address
-        if receiver is not None:
-            asyncio.get_running_loop().call_soon(receiver.on_link_acl_data, source, transport, data)
+        self._transport = made = await _open(self._path)
+        self._controller = AirController(
+            "gateway", host_source=made.source, host_sink=made.sink, link=self._air, public_address=GATEWAY_ADDRESS
+        )
+
+    async def unplug(self) -> None:
+        """Pull it out; who was connected to it hears no more of it."""
+        transport, controller = self._transport, self._controller
+        self._transport = self._controller = None
+        if controller is not None:
+            self._air.remove(controller)
+        if transport is not None:
+            await transport.close()
 
 
 class Peripheral:
@@ -97,24 +102,18 @@ class Peripheral:
         self._notify_s = notify_s
         self._level = _characteristic(GATT_BATTERY_LEVEL_CHARACTERISTIC, lambda: _level(level_pct()))
         self._voltage = _characteristic(VOLTAGE, lambda: _steps(voltage_v()))
-        self._transport: Transport | None = None
+        self._adapter: Adapter | None = None
         self._device: Device | None = None
         self._notifying: asyncio.Task[None] | None = None
         self.connections = self.notifications = 0
         """How often the gateway has connected, and what it was told without asking."""
 
     async def __aenter__(self) -> Self:
-        self._transport = await _open(self._path)
         air = Air()
-        Controller(
-            "gateway",
-            host_source=self._transport.source,
-            host_sink=self._transport.sink,
-            link=air,
-            public_address=GATEWAY_ADDRESS,
-        )
+        self._adapter = Adapter(self._path, air)
+        await self._adapter.plug()
         device = Device(config=DeviceConfiguration(name=self._name, address=BATTERY_ADDRESS), host=Host())
-        device.host.controller = Controller("battery", link=air, public_address=BATTERY_PUBLIC_ADDRESS)
+        device.host.controller = AirController("battery", link=air, public_address=PUBLIC_ADDRESS)
         device.add_service(Service(GATT_BATTERY_SERVICE, [self._level, self._voltage]))
         device.advertising_data = self._advertisement()
         device.on("connection", self._connected)
@@ -133,9 +132,9 @@ class Peripheral:
         if self._device is not None:
             with contextlib.suppress(Exception):  # bumble raises a dozen kinds when the machine is gone already
                 await asyncio.wait_for(self._device.power_off(), DISCONNECT_S)
-        if self._transport is not None:
-            await self._transport.close()
-        self._device = self._transport = self._notifying = None
+        if self._adapter is not None:
+            await self._adapter.unplug()
+        self._device = self._adapter = self._notifying = None
 
     @property
     def is_connected(self) -> bool:

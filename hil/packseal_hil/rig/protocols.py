@@ -56,6 +56,17 @@ class RadioFault(enum.StrEnum):
     UNPLUGGED = "unplugged"  # the gateway's adapter is out
 
 
+class LineFault(enum.StrEnum):
+    """The state a scenario puts a Modbus line into."""
+
+    NONE = "none"
+    DIES = "dies"  # the peer hangs up in the middle of its next answer, and listens no more; of TCP
+    NOISE = "noise"  # bytes are changed, lost and made up
+    CLASH = "clash"  # another device, with other values, answers for the same unit id as well
+    STRANGER = "stranger"  # answers bear the unit id of another device
+    DEAD_UNIT = "dead-unit"  # of several units the second one answers no more
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """A command that has ended. `output` is stdout and stderr together."""

@@ -16,8 +16,8 @@ from packseal_hil.gateway.wiring import DataDisk, Parts
 from packseal_hil.powercut import sparse
 from packseal_hil.powercut.cut import Tear, cut_image
 from packseal_hil.powercut.write_log import WriteLog
-from packseal_hil.rig.no_radio import NoRadio
-from packseal_hil.rig.protocols import BusFault, Done, Need, Radio
+from packseal_hil.rig.protocols import BusFault, Done, Need
+from packseal_hil.rig.virtual_radio import VirtualRadio
 from packseal_hil.rig.virtual_world import (
     CAN_CHANNEL,
     DIRECTORY,
@@ -147,7 +147,7 @@ class VirtualRig:
     device: VirtualDevice
     power: VirtualPower
     bus: VirtualBus
-    radio: Radio
+    radio: VirtualRadio
     network: VirtualNetwork
     clock: VirtualClock
     disk: VirtualDisk
@@ -162,7 +162,7 @@ class VirtualRig:
     def has(self) -> frozenset[Need]:
         """Everything; a TPM only with swtpm here, and not on arm64, where Debian has no driver of the one emulated."""
         has_tpm = self._arch is Arch.AMD64 and find("swtpm") is not None
-        return frozenset(Need) - {Need.BLUETOOTH} - (frozenset() if has_tpm else {Need.TPM})
+        return frozenset(Need) - (frozenset() if has_tpm else {Need.TPM})
 
     @property
     def title(self) -> str:
@@ -177,7 +177,7 @@ class VirtualRig:
         self.machine = machine = Machine(built, work, parts)
         self.device = VirtualDevice(machine)
         self.bus = VirtualBus(machine)
-        self.radio = NoRadio("it is not wired yet")
+        self.radio = VirtualRadio(machine, BLUETOOTH)
         self.network, self.clock, self.disk = VirtualNetwork(machine), VirtualClock(machine), VirtualDisk(machine)
         self.power = VirtualPower(machine, work, self._seed, self._powered_on)
         await asyncio.to_thread(self.power.disk.unlink, missing_ok=True)  # of an earlier rig in this directory
@@ -186,6 +186,7 @@ class VirtualRig:
 
     async def _powered_on(self) -> None:
         await self.bus.powered_on()
+        await self.radio.powered_on()
         await self.network.apply()
 
     async def reset(self) -> None:
@@ -196,10 +197,12 @@ class VirtualRig:
         await self.device.clean()
         await self.network.restore()
         await self.bus.restore()
+        await self.radio.restore()
         await self.clock.set(time.time())
 
     async def close(self) -> None:
         """Switch the guest off and leave nothing running; its console stays in the work directory."""
         if hasattr(self, "machine"):
             await self.bus.close()
+            await self.radio.close()
             await self.machine.close()

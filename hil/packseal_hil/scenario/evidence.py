@@ -18,6 +18,7 @@ from packseal.journal.store import Journal, LogKind
 from packseal_hil.rig.protocols import RigError
 from packseal_hil.scenario.gateway import BATTERY
 from packseal_hil.scenario.services import Operator
+from packseal_hil.scenario.told import Told
 
 NOT_REFUSALS = {"ahead", "busy"}
 """The sink asks for something earlier, or for patience; nothing is wrong with the record."""
@@ -37,6 +38,7 @@ class Evidence:
     said: str = ""
     truth: Mapping[Field, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    told: Told | None = None
 
     @property
     def events(self) -> Counter[str]:

@@ -13,6 +13,7 @@ from packseal_hil.battery import SimulatedBattery, open_battery
 from packseal_hil.faces.wired import SecondDevice, WiredBattery
 from packseal_hil.rig.protocols import CanFrame, Rig, Speaker
 from packseal_hil.scenario.schema import Scenario
+from packseal_hil.scenario.told import Told
 from packseal_hil.story import Trace
 
 BABBLE_TICK_S = 0.02
@@ -48,9 +49,10 @@ class Signals:
 class Paused:
     """A battery that stands still until it `goes`: it is there and says so, unchanged."""
 
-    def __init__(self, battery: SimulatedBattery) -> None:
+    def __init__(self, battery: SimulatedBattery, told: Told | None = None) -> None:
         self.battery = battery
         self.goes = False
+        self._told = told
 
     def advance(self, dt_s: float) -> None:
         """Let time pass, or not."""
@@ -59,7 +61,10 @@ class Paused:
 
     def said(self) -> Mapping[Channel, float]:
         """Return what its BMS says now."""
-        return self.battery.said()
+        values = self.battery.said()
+        if self._told is not None:
+            self._told.take(values)
+        return values
 
 
 class Feed:
@@ -73,7 +78,8 @@ class Feed:
     """
 
     def __init__(self, scenario: Scenario, rig: Rig, seed: int, began_s: float) -> None:
-        self._paused = Paused(open_battery(scenario.battery, seed))
+        self.told = Told(scenario.expect.value)
+        self._paused = Paused(open_battery(scenario.battery, seed), self.told)
         self._bus = rig.bus
         self._began_s = began_s
         self._speakers: list[Speaker] = []

@@ -84,6 +84,8 @@ class Gateway:
         there, kept = shlex.quote(self.directory), self._kept
         profile = shlex.quote(wiring.profile)
         init = f"{self.device.packseal} init {there} --gateway {GATEWAY} --battery {BATTERY} --profile {profile}"
+        if "address" in wiring.link:
+            init += f" --channel {shlex.quote(str(wiring.link['address']))}"
         keep = f"mkdir -p -m 700 {kept} && cp -p {there}/gateway.* {kept}/"
         take = f"test -e {kept}/gateway.pub && mkdir -m 700 {there} && cp -pr {kept}/. {there}/"
         await self._checked("packseal init", init if agent.fresh else f"{{ {take}; }} || {{ {init} && {keep}; }}")

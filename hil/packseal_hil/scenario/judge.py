@@ -6,6 +6,7 @@ from packseal.core.bodies import Lifecycle, LifecycleCode
 from packseal.core.passport import FIELD_BY_KEY
 from packseal_hil.scenario.evidence import Evidence
 from packseal_hil.scenario.schema import Bounds, Expect, GapBounds, Scenario, Tolerance
+from packseal_hil.scenario.told import sealed
 from packseal_hil.story import Comparison, Verdict
 
 ENDS = (LifecycleCode.AGENT_STOPPED, LifecycleCode.SOURCE_ENDED)
@@ -24,6 +25,7 @@ def verdicts(expect: Expect, found: Evidence) -> list[Verdict]:
         *_counts("lifecycle entry", expect.lifecycle, found.lifecycle, closed=False),
         *_refused(expect, found),
         *(_field(name, tolerance, found) for name, tolerance in expect.field.items()),
+        *(_values(name, tolerance, found) for name, tolerance in expect.value.items()),
         *_figures(expect.figure, found.figures),
         *(Verdict(f"the agent says {words!r}", words in found.said, _quoted(found.said)) for words in expect.said),
     ]
@@ -116,6 +118,24 @@ def _field(name: str, tolerance: Tolerance, found: Evidence) -> Verdict:
     allowed = max(tolerance.absolute, tolerance.relative * abs(truth))
     seen = f"truth {truth:g} {field.unit}, derived {value:g} {field.unit}, {abs(value - truth):g} apart"
     return Verdict(f"{name} is true within {allowed:g} {field.unit}", abs(value - truth) <= allowed, seen)
+
+
+def _values(name: str, tolerance: Tolerance, found: Evidence) -> Verdict:
+    """Return whether every sealed value of a quantity is one that the BMS has said."""
+    count, wrong, first = 0, 0, ""
+    for wall_s, channel, value in sealed(found.records, name):
+        count += 1
+        said = None if found.told is None else found.told.range(channel, wall_s)
+        if said is not None:
+            low, high = said
+            allowed = max(tolerance.absolute, tolerance.relative * max(abs(low), abs(high)))
+            if low - allowed <= value <= high + allowed:
+                continue
+        wrong += 1
+        heard = "nothing" if said is None else f"{said[0]:g} to {said[1]:g}"
+        first = first or f", the first one {value:g} of place {channel.index} where the BMS said {heard}"
+    title = f"every sealed {name} was said by the BMS"
+    return Verdict(title, bool(count) and not wrong, f"{count} values, {wrong} of them wrong{first}")
 
 
 def _figures(expected: Mapping[str, Bounds], seen: Mapping[str, float]) -> Iterator[Verdict]:

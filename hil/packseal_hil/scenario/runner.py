@@ -122,6 +122,7 @@ async def _evidence(world: World) -> Evidence:
     found.said = await world.gateway.said()
     found.truth = world.battery.truth()
     found.figures = _figures(world)
+    found.told = None if world.feed is None else world.feed.told
     return found
 
 
@@ -134,6 +135,8 @@ def _figures(world: World) -> dict[str, float]:
         figures["first_sample_s"] = round(watch.first_sample_s, 1)
     if watch.first_receipt_s is not None:
         figures["first_receipt_s"] = round(watch.first_receipt_s, 1)
+    if watch.recovered_s is not None:
+        figures["recovered_s"] = round(watch.recovered_s, 1)
     if world.feed is not None:
         figures["frames_sent"] = float(world.feed.sent)
         figures["requests_heard"] = float(world.feed.requests)

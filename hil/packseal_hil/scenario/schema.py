@@ -12,6 +12,7 @@ from packseal.core.bodies import GapCause, LifecycleCode
 from packseal.core.errors import ConfigError
 from packseal.core.exchange import Refusal
 from packseal.core.passport import FIELD_BY_KEY
+from packseal.core.quantities import BY_KEY
 from packseal.core.sample import EventCode
 from packseal.core.toml_error import decode_toml
 from packseal_hil.battery import BatterySpec
@@ -185,6 +186,8 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How many logs of this battery the sink shows."""
     field: dict[str, Tolerance] = {}
     """Passport fields of the sink's newest snapshot against the simulated battery's truth."""
+    value: dict[str, Tolerance] = {}
+    """Quantities of which there are sealed values, and each is one that the BMS has said at about that time."""
     figure: dict[str, Bounds] = {}
     """Measured figures of the story, such as first_receipt_s."""
     said: tuple[str, ...] = ()
@@ -196,6 +199,7 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         _check("lifecycle", self.lifecycle, [code.name.lower() for code in LifecycleCode])
         _check("refused", self.refused, [code.name.lower() for code in Refusal])
         _check("field", self.field, list(FIELD_BY_KEY))
+        _check("value", self.value, list(BY_KEY))
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

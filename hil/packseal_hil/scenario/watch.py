@@ -24,6 +24,9 @@ class Watch:
         self.received = self.refused = 0
         self.first_receipt_s: float | None = None
         self.first_sample_s: float | None = None
+        self.recovered_s: float | None = None
+        """From the last mending of bus or radio to the next sample."""
+        self._mended: tuple[float, int] | None = None
         self.points: list[Point] = []
 
     @property
@@ -40,6 +43,10 @@ class Watch:
         """Take note that the next agent counts from zero."""
         self._samples_before += self.look.samples
         self.look = Look(sealed=self.look.sealed, receipted=self.look.receipted)
+
+    def mended(self) -> None:
+        """Take note that bus or radio are well again."""
+        self._mended = self.now_s, self.samples
 
     async def run(self) -> None:
         """Look for ever; cancel it to end."""
@@ -61,6 +68,8 @@ class Watch:
         self.received, self.refused = self._operator.counts()
         if self.first_sample_s is None and self.samples:
             self.first_sample_s = self.now_s
+        if self._mended is not None and self.samples > self._mended[1]:
+            self.recovered_s, self._mended = self.now_s - self._mended[0], None
         if self.first_receipt_s is None and self.look.receipted:
             self.first_receipt_s = self.now_s
         self.points.append(

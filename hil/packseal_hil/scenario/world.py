@@ -9,7 +9,7 @@ from pathlib import Path
 from packseal.core.quantities import Channel
 from packseal_hil.battery import SimulatedBattery, open_battery
 from packseal_hil.faces import CanFace, recordings
-from packseal_hil.rig.protocols import Reaching, Rig, RigError
+from packseal_hil.rig.protocols import BusFault, RadioFault, Reaching, Rig, RigError
 from packseal_hil.scenario.bands import Bands
 from packseal_hil.scenario.feed import Feed, Signals
 from packseal_hil.scenario.gateway import GATEWAY, RECORDING, STOP_S, Gateway, Wiring
@@ -110,6 +110,8 @@ class World:
     async def _do_bus(self, step: Step) -> None:
         if step.bus is not None:
             await self.rig.bus.fault(step.bus)
+            if step.bus is BusFault.NONE:
+                self.watch.mended()
 
     async def _do_babble(self, step: Step) -> None:
         if self.feed is None or step.babble is None:
@@ -119,6 +121,8 @@ class World:
     async def _do_radio(self, step: Step) -> None:
         if step.radio is not None:
             await self.rig.radio.fault(step.radio)
+            if step.radio is RadioFault.NONE:
+                self.watch.mended()
 
     async def _do_network(self, step: Step) -> None:
         if isinstance(step.network, Shape):
