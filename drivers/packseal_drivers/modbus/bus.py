@@ -35,14 +35,18 @@ CHARACTERS_QUIET, FASTEST_QUIET_S = 3.5, 0.00175
 BITS_PER_CHARACTER = 11
 EXCEPTION_FLAG = 0x80
 
-Fault = Literal["unanswered", "cut", "unexpected", "short"]
+SECOND_S = 0.01
+"""How long a second answer is waited for: two devices with one unit id begin to answer at about the same time."""
+
+Fault = Literal["unanswered", "cut", "unexpected", "short", "doubled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one request: registers or bits, a device's identification, an exception's code, or a fault.
 
-    `foreign` counts whole frames besides: of another unit, of another function, or too late.
+    `foreign` counts whole frames besides: of another unit, of another function, or too late. The fault `doubled` is a
+    second answer, to this question or to the unit's one before: neither can be believed.
     """
 
     words: tuple[int, ...] | None = None
@@ -67,6 +71,7 @@ class ModbusBus:
         self._pause_s = RETRY_MIN_S
         self._why = ""
         self._deaf = 0
+        self._answered: int | None = None
         self.generation = 0
         self.refused = 0
 
@@ -112,15 +117,33 @@ class ModbusBus:
         async with self._turn:
             client = await self._connected()
             await asyncio.sleep(max(0.0, self._free_s - time.monotonic()))
+            doubled = self._answered == unit and self._hears_second(client, unit)
             self._asked = guard, permitted
             self._heard.begin()
             try:
                 outcome = await self._exchange(client, unit, pdu, timeout_s)
+                outcome = await self._alone(client, unit, outcome, doubled=doubled)
             finally:
                 self._asked = None
                 self._free_s = time.monotonic() + max(pause_s, self._quiet_s)
             self._watch(outcome)
             return outcome
+
+    async def _alone(self, client: "ModbusBaseClient", unit: int, outcome: Outcome, *, doubled: bool) -> Outcome:
+        """Wait for a second answer on a serial line; where there was one, no answer is to be believed."""
+        self._answered = None
+        if not self.settings.is_rtu or outcome.words is None:
+            return outcome
+        await asyncio.sleep(max(SECOND_S, self._quiet_s))
+        if doubled or self._hears_second(client, unit):
+            return Outcome(fault="doubled", foreign=outcome.foreign)
+        self._answered = unit
+        return outcome
+
+    def _hears_second(self, client: "ModbusBaseClient", unit: int) -> bool:
+        """Whether the unit's answer to the last question is followed by another one, whole or begun."""
+        whole = sum(heard == unit for heard, _ in self._heard.frames)
+        return whole > 1 or client.ctx.recv_buffer[:1] == bytes((unit,))
 
     async def _exchange(self, client: "ModbusBaseClient", unit: int, pdu: bytes, timeout_s: float) -> Outcome:
         from pymodbus.exceptions import ModbusException  # noqa: PLC0415 - only where there is such a battery

@@ -16,6 +16,7 @@ from packseal_drivers.modbus.plan import Read
 from packseal_drivers.modbus.poll import GATEWAY, SILENT_MIN_S, Poll, Silence
 from packseal_drivers.modbus.registers import Decoding, Image, RegisterMap, decoders, fixed_map
 from packseal_drivers.modbus.sunspec import Chain, Located, counts_of, locate, walk
+from packseal_drivers.modbus.voices import Voices
 from packseal_drivers.profile import Profile
 from packseal_drivers.sampler import Sampler
 
@@ -80,6 +81,7 @@ class ModbusDriver:
         self._watch = FlawWatch(self.counts)
         silent_s = max(profile.sampling.silent_after_s, MISSED_POLLS * self.period_s)
         self._health = Health(self.counts, silent_s)
+        self._voices = Voices(unit.number, self.counts)
         self._silence = Silence()
         self._poll: Poll | None = None
         self._next_s = 0.0
@@ -149,6 +151,8 @@ class ModbusDriver:
                 waiting[:0] = poll.declined(read, outcome.code, self.clock.now().mono_ns)
             elif len(image) == 0:
                 raise NoAnswerError
+            elif outcome.fault == "doubled":
+                continue  # somebody is there, and nothing of this poll will be believed
             else:
                 missed += 1
                 if missed > patience:
@@ -183,6 +187,8 @@ class ModbusDriver:
             counts.short += outcome.fault == "short"
         return outcome
 
+            if outcome.fault == "doubled":
+                self._voices.second()
     async def _prepare(self) -> Poll:
         """Find out where everything is; raises NoAnswerError where nothing of it is there, LinkError."""
         if self._profile.point:
@@ -229,13 +235,16 @@ class ModbusDriver:
         now = self.clock.now()
         frame = self._decoding.map.frame(image, now.mono_ns)
         if frame is None:
+        if not self._voices.believed():
+            return [*self._health.heard(now, known=True)]
             return []
         samples = [*self._sampler.feed([frame], self._stamp), *self._sampler.finish(now.mono_ns + 1, self._stamp)]
         notices = [*self._health.heard(now, known=True), *self._doubles.feed([frame], now)]
         return [*self._watch.feed(samples), *notices]
 
     def _look(self) -> list[Sample | Notice]:
-        return [*self._health.heard(self.clock.now(), known=False)]
+        now = self.clock.now()
+        return [*self._health.heard(now, known=False), *self._voices.notices(now)]
 
     def _rest(self, began_s: float, silent_s: float) -> None:
         self._next_s = max(began_s + max(self.period_s, silent_s), self._now_s())
