@@ -3,14 +3,14 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packseal.cli.export_source import Found, found
 from packseal.cli.present import safe, table, utc
 from packseal.core.declared import CATEGORIES
 from packseal.core.errors import InputError
-from packseal.core.translate import MODELS, Document, Model, Subject
+from packseal.core.translate import MODELS, Document, LeftOut, Model, Subject
 
 ALL = "all"
 
@@ -76,9 +76,16 @@ def _told(source: Found, category: str | None, documents: list[tuple[Model, Docu
     yield f"snapshot  record {header.sequence} of {utc(header.wall_ms)}, verified"
     if category is None:
         yield "          without a category no field is left out for its sake; name it with --category"
+    everywhere = set.intersection(*(set(document.left_out) for _, document in documents))
+    if len(documents) > 1:
+        yield "all models"
+        yield from _lines(left for left in documents[0][1].left_out if left in everywhere)
     for model, document in documents:
         yield f"{model.name}: {model.title}"
-        for left in document.left_out:
-            yield f"  left out  {left.field.value.title}: {left.reason}"
+        yield from _lines(left for left in document.left_out if len(documents) == 1 or left not in everywhere)
         if document.lacking:
             yield f"  a patch   the model also requires {', '.join(document.lacking)}"
+
+
+def _lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
+    return (f"  left out  {left.field.value.title}: {left.reason}" for left in left_out)
