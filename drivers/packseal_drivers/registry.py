@@ -80,8 +80,11 @@ def _registers(
     if isinstance(settings, Modbus):
         from packseal_drivers.modbus.bus import bus_for  # noqa: PLC0415 - likewise
         from packseal_drivers.modbus.driver import ModbusDriver, Unit  # noqa: PLC0415
+        from packseal_drivers.modbus.strings import STRING  # noqa: PLC0415 - likewise
 
-        unit = Unit(bus_for(settings, directory), settings.unit, settings.timeout_s)
+        if settings.string is not None and all(point.model != STRING for point in profile.point):
+            raise ConfigError(f"profile {profile.name} does not fit the link: it has no strings to choose one of")
+        unit = Unit(bus_for(settings, directory), settings.unit, settings.timeout_s, settings.string)
         return ModbusDriver(profile, unit, period_s, clock, firmware)
     if not isinstance(settings, Recording):
         raise ConfigError(f'profile {profile.name} does not fit the link: it is read over kind = "modbus"')

@@ -54,6 +54,7 @@ class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
 MODBUS_PORT, MODBUS_TLS_PORT = 502, 802
 """MODBUS Messaging on TCP/IP V1.0b §4.3.2, MODBUS/TCP Security §5."""
 MAX_UNIT, MAX_SERIAL_UNIT = 255, 247
+MAX_STRING = 128
 MAX_TIMEOUT_S = 60.0
 PORTS = 0xFFFF
 
@@ -65,6 +66,8 @@ class Modbus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     """Modbus/TCP, Modbus/TCP Security, a serial line, or a serial line behind a gateway that passes its frames on."""
     unit: int = 1
     """Unit id, once called slave address."""
+    string: int | None = None
+    """Which one of a SunSpec device with several strings of modules, from 1 on; None: the first."""
     host: str | None = None
     port: int | None = None
     """None: 502, with TLS 802."""
@@ -89,6 +92,8 @@ class Modbus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
             raise ValueError('transport = "rtu" needs device and no host, any other needs host and no device')
         if not (1 if self.is_rtu else 0) <= self.unit <= (MAX_SERIAL_UNIT if self.is_rtu else MAX_UNIT):
             raise ValueError(f"unit must be from 1 to {MAX_SERIAL_UNIT}, or 0 to {MAX_UNIT} with tcp and tls")
+        if self.string is not None and not 1 <= self.string <= MAX_STRING:
+            raise ValueError(f"string must be from 1 to {MAX_STRING}")
         if not 1 <= self.tcp_port <= PORTS or self.baud < 1:
             raise ValueError(f"port must be from 1 to {PORTS}, and baud above 0")
         if not (math.isfinite(self.timeout_s) and 0 < self.timeout_s <= MAX_TIMEOUT_S):

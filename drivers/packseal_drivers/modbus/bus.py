@@ -245,7 +245,9 @@ def bus_for(settings: Modbus, directory: Path) -> ModbusBus:
         gc.collect()  # one of a driver that nobody has any more may not have gone yet
         if not _alike(settings):
             where = settings.where
-            raise ConfigError(f"two batteries behind {where} must describe it alike, all but unit and timeout_s")
+            raise ConfigError(
+                f"two batteries behind {where} must describe it alike, all but unit, string and timeout_s"
+            )
     bus = _shared.get(settings.where)
     if bus is None:
         bus = _shared[settings.where] = ModbusBus(settings, directory)
@@ -259,7 +261,7 @@ def _alike(settings: Modbus) -> bool:
 
 
 def _connection_of(settings: Modbus) -> Modbus:
-    return msgspec.structs.replace(settings, unit=1, timeout_s=1.0)
+    return msgspec.structs.replace(settings, unit=1, string=None, timeout_s=1.0)
 
 
 def _request(unit: int, pdu: bytes) -> "ModbusPDU":

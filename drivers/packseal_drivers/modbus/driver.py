@@ -44,6 +44,8 @@ class Unit:
     bus: ModbusBus
     number: int
     timeout_s: float
+    string: int | None = None
+    """Of a SunSpec device with several, the one that is meant, from 1 on; None is the first."""
 
 
 class ModbusDriver:
@@ -213,10 +215,10 @@ class ModbusDriver:
             answer = await self._known(read)
             if answer is not None:
                 said[read.address] = answer[0]
-        located = locate(self._profile.point, chain, said)
+        located = locate(self._profile.point, chain, said, self._unit.string)
         self.counts.cut += located.lies + (chain.trouble is not None)
         lies = f"{located.lies} of its models say to have more blocks than they have room for" if located.lies else ""
-        self._tell(chain.trouble or lies)
+        self._tell("; ".join(filter(None, (chain.trouble or lies, located.doubt))))
         return located
 
     async def _known(self, read: Read) -> Sequence[int] | None:

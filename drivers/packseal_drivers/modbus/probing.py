@@ -40,6 +40,8 @@ class Fit:
     share: float
     reasons: tuple[str, ...]
     against: tuple[str, ...]
+    values: int = 0
+    """How many of its values were there and possible: few of them can be so by chance."""
 
     @property
     def fits(self) -> bool:
@@ -93,7 +95,7 @@ class Prober:
                     found.fits.append(await self._judge(profile, found.chain))
         except UnitSilentError:
             return None
-        found.fits.sort(key=lambda fit: (not fit.fits, -fit.share, fit.profile.name))
+        found.fits.sort(key=lambda fit: (not fit.fits, -fit.share, -fit.values, fit.profile.name))
         return found if self._answered else None
 
     async def _chain(self) -> Chain:
@@ -118,6 +120,8 @@ class Prober:
         if profile.point and all(model.number != profile.point[0].model for model in chain.models):
             return Fit(profile, 0.0, (), (f"model {profile.point[0].model} is not there",))
         found = await self._map(profile, chain)
+        if profile.register and (number := _standing_on(found, chain)) is not None:
+            return Fit(profile, 0.0, (), (f"its registers are those of SunSpec model {number}",))
         poll = Poll(found.places, profile.modbus, 0)
         image, declined, total = Image(), 0, len(poll.reads)
         for read in poll.reads:
@@ -153,6 +157,15 @@ class Prober:
         return outcome
 
 
+def _standing_on(found: RegisterMap, chain: Chain) -> int | None:
+    """Return a SunSpec model of the device that has any of these registers, where they mean something else."""
+    for model in chain.models:
+        end = model.address + model.words
+        if any(p.function == HOLDING and p.address < end and model.address < p.end for p in found.places):
+            return model.number
+    return None
+
+
 def _unit_of(guard: ModbusGuard) -> int:
     (number,) = guard.units
     return number
@@ -184,7 +197,7 @@ def _fit(profile: Profile, sample: Sample | None, declined: int, total: int) -> 
         (reasons if 2 * declined < total else against).append(f"{declined} of its {total} reads are declined")
     against += _doubts(sample, reasons)
     share = good / (good + impossible + declined) if good else 0.0
-    return Fit(profile, share, tuple(reasons), tuple(against))
+    return Fit(profile, share, tuple(reasons), tuple(against), good)
 
 
 def _doubts(sample: Sample, reasons: list[str]) -> list[str]:

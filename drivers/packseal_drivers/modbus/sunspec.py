@@ -7,6 +7,7 @@ the same walk goes over a wire and over a recording. Source: SunSpec Device Info
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from packseal_drivers.modbus import strings
 from packseal_drivers.modbus.lines import Block, Point
 from packseal_drivers.modbus.plan import Place, Read
 from packseal_drivers.modbus.registers import Field, RegisterMap
@@ -88,11 +89,15 @@ class Located:
     lies: int = 0
     missing: tuple[str, ...] = ()
     """Points whose model the device does not have, or whose model is too short for them."""
+    doubt: str = ""
+    """What is to be known about the strings of the device; "" where it has one, or it was said which one is meant."""
 
 
 def counts_of(points: Iterable[Point], chain: Chain) -> list[Read]:
-    """Return what must be read first: how many blocks each model says to have."""
+    """Return what must be read first: how many blocks each model says to have, and of which string it is."""
+    points = list(points)
     wanted = {(p.model, p.block.count_at) for p in points if p.block and p.block.count_at is not None}
+    wanted |= strings.indices({p.model for p in points}, [m.number for m in chain.models])
     return [
         Read(HOLDING, model.address + at, 1)
         for model in chain.models
@@ -101,14 +106,18 @@ def counts_of(points: Iterable[Point], chain: Chain) -> list[Read]:
     ]
 
 
-def locate(points: Sequence[Point], chain: Chain, said: Mapping[int, int]) -> Located:
+def locate(points: Sequence[Point], chain: Chain, said: Mapping[int, int], string: int | None = None) -> Located:
     """Return where the points are.
 
     Args:
         points: of the profile.
         chain: what the device has.
         said: what the registers of `counts_of` have said, by their address.
+        string: which one is meant of a device that has several, from 1 on; None is the first.
     """
+    heads = [(m.number, said.get(m.address + strings.INDEX_AT)) for m in chain.models]
+    kept, doubt = strings.of_one({p.model for p in points}, heads, string)
+    chain = Chain(chain.base, [m for m, keep in zip(chain.models, kept, strict=True) if keep], chain.trouble)
     fields: list[Field] = []
     missing: list[str] = []
     lying: set[tuple[int, int]] = set()
@@ -122,7 +131,7 @@ def locate(points: Sequence[Point], chain: Chain, said: Mapping[int, int]) -> Lo
         if not places:
             missing.append(f"{point.model}.{point.name}")
         slot += point.count
-    return Located(RegisterMap(fields), len(lying), tuple(missing))
+    return Located(RegisterMap(fields), len(lying), tuple(missing), doubt)
 
 
 def _sentinels(point: Point) -> tuple[int, ...]:
