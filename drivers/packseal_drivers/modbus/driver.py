@@ -81,9 +81,9 @@ class ModbusDriver:
         self._sampler = Sampler(made, 0, self.counts)
         self._doubles = DoubleWatch(made, self.counts)
         self._watch = FlawWatch(self.counts)
+        self._voices = Voices(unit.number, self.counts)
         silent_s = max(profile.sampling.silent_after_s, MISSED_POLLS * self.period_s)
         self._health = Health(self.counts, silent_s)
-        self._voices = Voices(unit.number, self.counts)
         self._silence = Silence()
         self._poll: Poll | None = None
         self._next_s = 0.0
@@ -151,10 +151,10 @@ class ModbusDriver:
                 poll.answered(read)
             elif outcome.code is not None and outcome.code not in GATEWAY:
                 waiting[:0] = poll.declined(read, outcome.code, self.clock.now().mono_ns)
-            elif len(image) == 0:
-                raise NoAnswerError
             elif outcome.fault == "doubled":
                 continue  # somebody is there, and nothing of this poll will be believed
+            elif len(image) == 0:
+                raise NoAnswerError
             else:
                 missed += 1
                 if missed > patience:
@@ -187,10 +187,10 @@ class ModbusDriver:
             counts.unanswered += outcome.fault in ("unanswered", "unexpected")
             counts.cut += outcome.fault == "cut"
             counts.short += outcome.fault == "short"
-        return outcome
-
             if outcome.fault == "doubled":
                 self._voices.second()
+        return outcome
+
     async def _prepare(self) -> Poll:
         """Find out where everything is; raises NoAnswerError where nothing of it is there, LinkError."""
         if self._profile.point:
@@ -235,10 +235,10 @@ class ModbusDriver:
 
     def _samples(self, image: Image) -> list[Sample | Notice]:
         now = self.clock.now()
-        frame = self._decoding.map.frame(image, now.mono_ns)
-        if frame is None:
         if not self._voices.believed():
             return [*self._health.heard(now, known=True)]
+        frame = self._decoding.map.frame(image, now.mono_ns)
+        if frame is None:
             return []
         samples = [*self._sampler.feed([frame], self._stamp), *self._sampler.finish(now.mono_ns + 1, self._stamp)]
         notices = [*self._health.heard(now, known=True), *self._doubles.feed([frame], now)]
