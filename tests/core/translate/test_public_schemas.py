@@ -15,6 +15,8 @@ from packseal.core.translate.idta_parts import DIGITAL_NAMEPLATE, TECHNICAL_DATA
 
 SCHEMA_OF = {
     "idta": "idta/ProductConditionBattery-schema.json",
+    "idta-technical": "idta/TechnicalDataBattery-schema.json",
+    "idta-nameplate": "idta/NameplateBattery-schema.json",
     "battery-pass": "battery-pass/PerformanceAndDurability.schema.json",
     "catena-x": "catena-x/BatteryPass-schema.json",
 }
@@ -83,8 +85,10 @@ def test_a_whole_snapshot_makes_a_whole_condition(category: str | None) -> None:
 @pytest.mark.parametrize("name", list(SCHEMA_OF))
 def test_a_name_that_the_model_does_not_have_is_a_fault(name: str) -> None:
     text = json.dumps(MODELS[name].translate(whole()).body)
-    wrong = json.loads(text.replace("ateOfChargeV", "ateOfCharrgeV").replace('"fullCycles"', '"fulCycles"'))
-    assert wrong != json.loads(text)
+    for right in ("ateOfChargeValue", '"fullCycles', '"CapacityFade', '"LifeCycleStage'):
+        text = text.replace(right, f"{right}s")
+    wrong = json.loads(text)
+    assert wrong != MODELS[name].translate(whole()).body
     _, others = faults(closed(schema(SCHEMA_OF[name])), wrong)
     assert len(others) == 1
 

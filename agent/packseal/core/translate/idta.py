@@ -27,8 +27,8 @@ SLOTS: dict[Field, Slot] = {
     Field.TEMPERATURE: Slot("TemperatureInformation.MeasuredTemp", "°C"),
 }
 ABSENT = {
-    **{f: f"it is in part 4: {slot.path}" for f, slot in TECHNICAL.items()},
-    **{f: f"it is in part 1: {slot.path}" for f, slot in NAMEPLATE.items()},
+    **{f: f"it is in part 4, idta-technical: {slot.path}" for f, slot in TECHNICAL.items()},
+    **{f: f"it is in part 1, idta-nameplate: {slot.path}" for f, slot in NAMEPLATE.items()},
     Field.INTERNAL_RESISTANCE: "the model has only the initial value (part 4)",
 }
 

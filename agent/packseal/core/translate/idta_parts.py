@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from packseal.core.passport import Field, Reading, Status
-from packseal.core.translate.subject import Slot, count, month, number
+from packseal.core.translate.subject import Document, Model, Slot, Subject, choose, count, month, number, required
 
 TECHNICAL_DATA = "urn:samm:io.admin-shell.idta.batterypass.technical_data:1.0.1#TechnicalData"
 DIGITAL_NAMEPLATE = "urn:samm:io.admin-shell.idta.batterypass.digital_nameplate:1.0.0#BatteryNameplate"
@@ -81,3 +81,82 @@ def nameplate(readings: Mapping[Field, Reading]) -> dict[str, Any]:
     if began := readings.get(Field.DATE_INTO_SERVICE):
         body["DateOfPuttingIntoService"] = f"{month(began)}-01"
     return body
+
+
+_HEAD = "GeneralInformation"
+_REQUIRED_AREAS = {
+    "CapacityEnergyVoltage": ("NominalVoltage", "MinVoltage", "MaxVoltage", "RatedCapacity"),
+    "RoundTripEnergyEfficiency": (
+        "InitialRoundTripEnergyEfficiency",
+        "RoundTripEnergyEfficiencyAt50PercentOfCycleLife",
+    ),
+    "Resistance": (
+        "InitialInternalResistanceAtBatteryCellLevel",
+        "InitialInternalResistanceAtBatteryPackLevel",
+        "InternalResistanceIncreaseAtBatteryPackLevel",
+    ),
+    "PowerCapability": (
+        "MaximumPermittedBatteryPower",
+        "PowerFade",
+        "RatioNominalBatteryPowerAndBatteryEnergy",
+        "OriginalPowerCapability",
+    ),
+    "Temperature": ("TemperatureRangeIdleState_LowerBoundary", "TemperatureRangeIdleState_UpperBoundary"),
+    "Lifetime": (
+        "ExpectedLifetimeInCalendarYears",
+        "ExpectedNumberOfCycles",
+        "CapacityThresholdExhaustion",
+        "CycleLifeReferenceTest",
+        "CrateOfRelevantCycleLifeTest",
+    ),
+}
+REQUIRED_TECHNICAL = (
+    _HEAD,
+    *(f"{_AREAS}.{area}.{name}" for area, names in _REQUIRED_AREAS.items() for name in names),
+)
+REQUIRED_NAMEPLATE = (
+    "URIOfTheProduct",
+    "ManufacturerName",
+    "AddressInformation",
+    "SerialNumber",
+    "DateOfManufacture",
+    "UniqueFacilityIdentifier",
+    "LifeCycleStage",
+    "ManufacturerIdentifier",
+    "Markings",
+    "EUDeclarationOfConformity",
+    "ResultsOfTestReportsProvingCompliance",
+)
+
+
+def translate_technical(subject: Subject) -> Document:
+    """Return the patch of part 4."""
+    chosen = choose(subject, TECHNICAL, {})
+    body = technical_data(chosen.readings)
+    return Document(body, chosen.left_out, required(body, REQUIRED_TECHNICAL))
+
+
+def translate_nameplate(subject: Subject) -> Document:
+    """Return the patch of part 1."""
+    chosen = choose(subject, NAMEPLATE, {})
+    body = nameplate(chosen.readings)
+    return Document(body, chosen.left_out, required(body, REQUIRED_NAMEPLATE))
+
+
+_SOURCE = "https://github.com/admin-shell-io/submodel-templates"
+PART_4 = Model(
+    "idta-technical",
+    "IDTA 02035-4 v1.0.1 Technical Data, value-only JSON, a patch",
+    _SOURCE,
+    TECHNICAL,
+    {},
+    translate_technical,
+)
+PART_1 = Model(
+    "idta-nameplate",
+    "IDTA 02035-1 v1.0.0 Digital Nameplate, value-only JSON, a patch",
+    _SOURCE,
+    NAMEPLATE,
+    {},
+    translate_nameplate,
+)
