@@ -97,6 +97,8 @@ def _reading(reading: Reading, now_ms: int) -> ReadingView:
     return ReadingView(
         field=field.key,
         title=field.value.title,
+        in_passport=field.in_passport,
+        word=field.word(reading.value) if reading.value is not None else None,
         unit=field.unit,
         decimals=field.decimals,
         value=reading.value,

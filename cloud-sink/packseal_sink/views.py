@@ -55,10 +55,15 @@ class Battery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingView:
-    """One passport field. `value` and `uncertainty` (one standard deviation) are in `unit`; else `missing` says why."""
+    """One field. `value` and `uncertainty` (one standard deviation) are in `unit`; else `missing` says why.
+
+    `in_passport` is whether the passport asks for it; `word` is what a value that is a code stands for.
+    """
 
     field: str
     title: str
+    in_passport: bool
+    word: str | None
     unit: str
     decimals: int
     value: float | None

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from packseal.core.quantities import Channel
 
+OUTSIDE = "not a field"
+"""In place of a law, of what the passport does not ask for."""
+
 MAX_ID_BYTES = 255
 """Bound on the URI of a gateway or battery in UTF-8, so that a reader can set aside room for it."""
 
@@ -31,7 +34,7 @@ class Field(Enum):
     """One dynamic field of the passport. Counters are absolute and never fall."""
 
     STATE_OF_CHARGE = FieldSpec(1, "%", 2, "State of charge", "XIII 4(d)", "6.7.2.8", 71)
-    STATE_OF_HEALTH_BMS = FieldSpec(2, "%", 2, "State of health as the BMS claims it", "not a field", "-", None)
+    STATE_OF_HEALTH_BMS = FieldSpec(2, "%", 2, "State of health as the BMS claims it", OUTSIDE, "-", None)
     CAPACITY_THROUGHPUT = FieldSpec(3, "Ah", 3, "Capacity throughput", "VII B(3)", "6.7.6.8", None)
     ENERGY_THROUGHPUT = FieldSpec(4, "kWh", 4, "Energy throughput", "VII B(2)", "6.7.6.7", None)
     FULL_EQUIVALENT_CYCLES = FieldSpec(5, "1", 4, "Full equivalent cycles", "VII B(5)", "6.7.6.4", 68)
@@ -68,29 +71,23 @@ class Field(Enum):
     INTERNAL_RESISTANCE_INCREASE = FieldSpec(32, "%", 2, "Internal resistance increase", "IV A(3)", "6.7.5.3", 56)
     TEMPERATURE = FieldSpec(33, "°C", 2, "Battery temperature", "XIII 4(d)", "6.7.7.2", 70)
     ACCIDENTS = FieldSpec(34, "1", 0, "Accidents on record", "XIII 4(d)", "6.7.8.4", 69)
-    BATTERY_STATUS = FieldSpec(35, "1", 0, "Battery status, see Status", "XIII 4(c)", "6.1.3.7", 67)
-    DATE_INTO_SERVICE = FieldSpec(36, "1", 0, "Month put into service, as YYYYMM", "VII B(1)", "6.1.3.3", None)
+    BATTERY_STATUS = FieldSpec(35, "1", 0, "Battery status", "XIII 4(c)", "6.1.3.7", 67)
+    DATE_INTO_SERVICE = FieldSpec(36, "1", 0, "Month put into service", "VII B(1)", "6.1.3.3", None)
     EXPECTED_LIFE_CYCLES = FieldSpec(37, "1", 0, "Expected lifetime in cycles", "IV A(5)", "6.7.6.3", 59)
     EXPECTED_LIFE_YEARS = FieldSpec(38, "a", 2, "Expected lifetime in years", "IV A(5)", "6.7.6.2", 60)
-    STATE_OF_HEALTH_ESTIMATE = FieldSpec(39, "%", 2, "State of health as we estimate it", "not a field", "-", None)
-    REMAINING_CAPACITY_BMS = FieldSpec(
-        40, "Ah", 3, "Full-charge capacity as the BMS states it", "not a field", "-", None
-    )
-    CERTIFIED_ENERGY_ESTIMATE = FieldSpec(
-        41, "%", 2, "State of certified energy as we estimate it", "not a field", "-", None
-    )
+    STATE_OF_HEALTH_ESTIMATE = FieldSpec(39, "%", 2, "State of health as we estimate it", OUTSIDE, "-", None)
+    REMAINING_CAPACITY_BMS = FieldSpec(40, "Ah", 3, "Full-charge capacity as the BMS states it", OUTSIDE, "-", None)
+    CERTIFIED_ENERGY_ESTIMATE = FieldSpec(41, "%", 2, "State of certified energy as we estimate it", OUTSIDE, "-", None)
     OHMIC_RESISTANCE = FieldSpec(42, "Ω", 6, "Ohmic resistance, within 1 s", "VII A(5)", "6.7.5.2", 66)
-    TIME_HIGH_CHARGE = FieldSpec(43, "h", 4, "Time at or above 90 % charge", "not a field", "-", None)
-    TIME_CHARGING = FieldSpec(44, "h", 4, "Time charging", "not a field", "-", None)
-    TIME_DISCHARGING = FieldSpec(45, "h", 4, "Time discharging", "not a field", "-", None)
-    TIME_IDLE = FieldSpec(46, "h", 4, "Time idle", "not a field", "-", None)
-    HEALTH_CLAIM_VERDICT = FieldSpec(
-        47, "1", 0, "Verdict on the BMS's state of health, see Verdict", "not a field", "-", None
-    )
-    CYCLES_BMS = FieldSpec(48, "1", 2, "Cycles as the BMS counts them", "not a field", "-", None)
-    CAPACITY_DISCHARGED_BMS = FieldSpec(49, "Ah", 3, "Charge given out as the BMS counts it", "not a field", "-", None)
-    ENERGY_DISCHARGED_BMS = FieldSpec(50, "kWh", 4, "Energy given out as the BMS counts it", "not a field", "-", None)
-    RAINFLOW_CYCLES = FieldSpec(51, "1", 4, "Full equivalent cycles by rainflow count", "not a field", "-", None)
+    TIME_HIGH_CHARGE = FieldSpec(43, "h", 4, "Time at or above 90 % charge", OUTSIDE, "-", None)
+    TIME_CHARGING = FieldSpec(44, "h", 4, "Time charging", OUTSIDE, "-", None)
+    TIME_DISCHARGING = FieldSpec(45, "h", 4, "Time discharging", OUTSIDE, "-", None)
+    TIME_IDLE = FieldSpec(46, "h", 4, "Time idle", OUTSIDE, "-", None)
+    HEALTH_CLAIM_VERDICT = FieldSpec(47, "1", 0, "Verdict on the BMS's state of health", OUTSIDE, "-", None)
+    CYCLES_BMS = FieldSpec(48, "1", 2, "Cycles as the BMS counts them", OUTSIDE, "-", None)
+    CAPACITY_DISCHARGED_BMS = FieldSpec(49, "Ah", 3, "Charge given out as the BMS counts it", OUTSIDE, "-", None)
+    ENERGY_DISCHARGED_BMS = FieldSpec(50, "kWh", 4, "Energy given out as the BMS counts it", OUTSIDE, "-", None)
+    RAINFLOW_CYCLES = FieldSpec(51, "1", 4, "Full equivalent cycles by rainflow count", OUTSIDE, "-", None)
 
     @property
     def code(self) -> int:
@@ -111,6 +108,19 @@ class Field(Enum):
     def key(self) -> str:
         """The name in JSON and reports: the member's name in lower case."""
         return self.name.lower()
+
+    @property
+    def in_passport(self) -> bool:
+        """Whether the passport asks for it; else it is ours, and stands beside the passport."""
+        return self.value.law != OUTSIDE
+
+    def word(self, value: float) -> str | None:
+        """Return what a value that is a code stands for, such as "repurposed"; None for a value that is a number."""
+        if self is Field.DATE_INTO_SERVICE:
+            return f"{int(value) // 100}-{int(value) % 100:02}" if value else None
+        codes: type[IntEnum] | None = {Field.BATTERY_STATUS: Status, Field.HEALTH_CLAIM_VERDICT: Verdict}.get(self)
+        known = codes is not None and value in {int(code) for code in codes}
+        return codes(int(value)).name.lower().replace("_", " ") if codes is not None and known else None
 
 
 FIELD_BY_CODE: dict[int, Field] = {f.code: f for f in Field}

@@ -1,7 +1,7 @@
 """The pages: rendered on the server, complete without JavaScript, which only fetches them again while they are open."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from packseal import __version__
 from packseal.core.errors import InputError
 from packseal.core.passport import Field
 from packseal_sink.reader import Reader
-from packseal_sink.views import Notable, SnapshotView
+from packseal_sink.views import Notable, ReadingView, SnapshotView
 from packseal_sink.web import words
 from packseal_sink.web.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, bar_plot, line_chart
 
@@ -76,6 +76,7 @@ class Pages:
         return {
             "battery": battery,
             "snapshot": snapshot,
+            "groups": _groups(() if snapshot is None else snapshot.readings),
             "cells": bar_plot(snapshot.cells_v, "V", 3) if snapshot is not None and snapshot.cells_v else None,
             "charts": list(self._charts(subject, snapshot, notable, SPANS[span] * MS_PER_S or None)),
             "notable": notable,
@@ -90,6 +91,8 @@ class Pages:
         gaps = [(_ms(n.from_time), _ms(n.to_time)) for n in notable if n.from_time and n.to_time]
         for reading in () if snapshot is None else snapshot.readings:
             field = Field[reading.field.upper()]
+            if reading.word is not None:
+                continue  # a code has no curve
             history = self._reader.history(subject, field, CHART_POINTS, span_ms)
             if history.points:
                 points = [(p.wall_ms, p.value) for p in history.points]
@@ -110,6 +113,16 @@ class Pages:
             body = self._templates.get_template("error.html").render(status=status, now_ms=self._now_ms(), error=error)
             return HTMLResponse(body, 404)
         return HTMLResponse(body, headers=headers)
+
+
+def _groups(readings: Sequence[ReadingView]) -> list[tuple[str, list[ReadingView]]]:
+    """Return the page's tables: what the passport asks for, what is beside it, and what is not available."""
+    there = [r for r in readings if r.missing is None]
+    return [
+        ("Passport fields", [r for r in there if r.in_passport]),
+        ("Beside the passport", [r for r in there if not r.in_passport]),
+        ("Not available", [r for r in readings if r.missing is not None]),
+    ]
 
 
 def _environment() -> Environment:
