@@ -104,7 +104,7 @@ def test_values_change_on_the_open_page(
     assert all(word in row for word in ("Ah", "±", "derived", "trapezoidal integral", "%", "verified"))
     assert "bms" in text_of(browser, '[data-field="state_of_charge"]')
     missing = text_of(browser, '[data-field="state_of_certified_energy"]')
-    assert "not available: this BMS does not report what is needed" in missing
+    assert "not available: nothing usable has come yet" in missing
 
     forged = Pack(gateway_key).begin()
     running.send(forged)
