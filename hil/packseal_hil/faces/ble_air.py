@@ -6,6 +6,7 @@ is heard is over.
 """
 
 import asyncio
+import math
 
 from bumble.controller import Connection, Controller
 from bumble.core import PhysicalTransport
@@ -73,20 +74,20 @@ class Air(LocalLink):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._away: set[Controller] = set()
+        self._away: dict[Controller, float] = {}
 
     def take_away(self, controller: Controller) -> None:
         """Put a controller out of reach; its connections end when the supervision timeout has passed."""
-        self._away.add(controller)
+        self._away[controller] = asyncio.get_running_loop().time()
         self.supervise()
 
     def bring_back(self, controller: Controller) -> None:
         """Put it within reach again."""
-        self._away.discard(controller)
+        self._away.pop(controller, None)
 
     def remove(self, controller: Controller) -> None:
         """Take a controller off the air for good, as an adapter that is pulled out."""
-        self._away.discard(controller)
+        self._away.pop(controller, None)
         self.controllers.discard(controller)
         self.supervise()
 
@@ -102,11 +103,10 @@ class Air(LocalLink):
 
     def _is_alive(self, controller: Controller, connection: Connection) -> bool:
         peer = self.find_le_controller(connection.peer_address)
-        return (
-            peer is not None
-            and self._reach(controller, peer)
-            and peer.le_connections.get(connection.self_address) is not None
-        )
+        if peer is None or peer.le_connections.get(connection.self_address) is None:
+            return False
+        long_ago_s = asyncio.get_running_loop().time() - SUPERVISION_S
+        return all(self._away.get(end, math.inf) > long_ago_s for end in (controller, peer))
 
     def _reach(self, one: Controller, other: Controller) -> bool:
         return one not in self._away and other not in self._away
