@@ -5,18 +5,20 @@ The Structs are the tables of the file; their docstrings are its reference. Path
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from packseal.core import nesting
+from packseal.core.changes import Change
 from packseal.core.combining import Arrangement
-from packseal.core.declared import Declared
+from packseal.core.declared import ContradictionError, Declared, join
 from packseal.core.errors import ConfigError
 from packseal.core.passport import MAX_ID_BYTES
 from packseal.core.toml_error import decode_toml, line_of
+from packseal.registry import book
 from packseal.uplink.tls import TlsFiles
 from packseal_drivers.settings import LinkSettings, Recording, Stream
 from packseal_drivers.version import parse_version
@@ -41,6 +43,8 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     journal: str = "journal.db"
     socket: str = "status.sock"
     """Where `packseal status` asks."""
+    registry: str = "registry.json"
+    """What `packseal commission` enters of each battery; it joins the battery's [battery.declared]."""
     window_s: float = 60.0
     """Seconds per sealed window: what a power cut can cost at most."""
     drain_s: float = 10.0
@@ -149,11 +153,15 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration as it was read. `text` is the file's bytes, `directory` what its paths are relative to."""
+    """A configuration as it was read. `text` is the file's bytes, `directory` what its paths are relative to.
+
+    `changes` is what the registry says happened to each battery.
+    """
 
     file: ConfigFile
     path: Path
     text: bytes
+    changes: Mapping[str, Sequence[Change]] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:
@@ -174,6 +182,11 @@ class Config:
     def socket(self) -> Path:
         """Where the running agent answers `packseal status`."""
         return self.directory / self.file.gateway.socket
+
+    @property
+    def registry(self) -> Path:
+        """Where the registry of batteries is."""
+        return self.directory / self.file.gateway.registry
 
     @property
     def sink_key(self) -> Path | None:
@@ -200,11 +213,24 @@ class Config:
 
 
 def load(path: Path | None = None) -> Config:
-    """Read the configuration at `path`, or the first of DEFAULT_PATHS that exists.
+    """Read the configuration at `path`, or the first of DEFAULT_PATHS that exists, and the registry it names.
 
     Raises:
         ConfigError: naming the file and, where it can be known, line, key and what is allowed.
+        StorageError: the registry cannot be read.
     """
+    config = read(path)
+    entries = book.read(config.registry)
+    batteries = tuple(
+        msgspec.structs.replace(b, declared=joined(config, number, entries[b.id].declared)) if b.id in entries else b
+        for number, b in enumerate(config.file.battery)
+    )
+    file = msgspec.structs.replace(config.file, battery=batteries)
+    return replace(config, file=file, changes={name: entry.changes for name, entry in entries.items()})
+
+
+def read(path: Path | None = None) -> Config:
+    """Read the configuration without the registry; raises ConfigError as `load` does."""
     found = path or next(_existing(), None)
     if found is None:
         tried = " and ".join(map(str, DEFAULT_PATHS))
@@ -218,6 +244,24 @@ def load(path: Path | None = None) -> Config:
     file = decode_toml(text, ConfigFile, str(found))
     _check_nesting(file, text.decode(), str(found))
     return Config(file, found.absolute(), text)
+
+
+def joined(config: Config, number: int, entered: Declared) -> Declared:
+    """Return what [battery.declared] of the battery at `number` and the registry say together; each may say a part.
+
+    Raises:
+        ConfigError: they contradict each other, or do not fit together.
+    """
+    try:
+        return join(config.file.battery[number].declared, entered)
+    except ContradictionError as error:
+        line = line_of(config.text.decode(), ("battery", number, "declared", error.name))
+        raise ConfigError(
+            f"{config.path}, line {line}: {error.name} is {error.first} here and {error.second} in the registry "
+            f"{config.registry}: remove it here, and correct the registry with packseal commission if it is wrong"
+        ) from None
+    except ValueError as error:
+        raise ConfigError(f"{config.path} and the registry {config.registry} do not fit together: {error}") from None
 
 
 def _check_nesting(file: ConfigFile, text: str, what: str) -> None:

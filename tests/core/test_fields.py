@@ -41,8 +41,9 @@ def test_what_the_guidance_forbids_is_what_is_left_out() -> None:
     assert not_to_be_filled(None) == frozenset()
     assert not certified & filled("lmt")
     assert certified <= filled("ev") <= filled(None)
-    assert ROW_OF[Field.STATE_OF_CERTIFIED_ENERGY].rules is not None
-    assert ROW_OF[Field.STATE_OF_CERTIFIED_ENERGY].rules.ev.need is Need.MANDATORY
+    rules = ROW_OF[Field.STATE_OF_CERTIFIED_ENERGY].rules
+    assert rules is not None
+    assert rules.ev.need is Need.MANDATORY
 
 
 @pytest.mark.parametrize("category", [*CATEGORIES, None], ids=str)

@@ -14,6 +14,7 @@ from packseal.core.errors import PacksealError
 
 COMMANDS = {
     "init": "make a configuration and the gateway's key",
+    "commission": "enter what is declared of a battery, and what happened to it",
     "doctor": "check the configuration, the battery's wire, the disk and the way to the sink",
     "run": "record, until it is told to stop",
     "status": "ask the running agent how it is",

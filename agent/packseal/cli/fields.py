@@ -47,11 +47,8 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _of_category(rows: list[Row], category: str) -> list[str]:
-    cells = [
-        (row.field.key, row.field.unit, WORDS[rule.need], rule.source, row.derivation)
-        for row in rows
-        if row.rules and (rule := row.rules.of(category))
-    ]
+    inside = [(row, row.rules.of(category)) for row in rows if row.rules]
+    cells = [(r.field.key, r.field.unit, WORDS[rule.need], rule.source, r.derivation) for r, rule in inside]
     outside = [(row.field.key, row.field.unit, "", "", row.derivation) for row in rows if row.rules is None]
     head = ("field", "unit", f"passport ({category})", "by", "how it comes about")
     lines = table(head, [*cells, *outside])

@@ -4,6 +4,7 @@ Without it the fields that need it are not available.
 """
 
 import re
+from math import isfinite
 
 import msgspec
 
@@ -87,6 +88,7 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for name, allowed in (("category", CATEGORIES), ("chemistry", CHEMISTRIES), ("status", STATUSES)):
             if getattr(self, name) not in (None, *allowed):
                 raise ValueError(f"{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}")
+        self._check_finite()
         for name in _ABOVE_ZERO:
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -100,3 +102,38 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         low, high = self.temperature_min_c, self.temperature_max_c
         if low is not None and high is not None and low >= high:
             raise ValueError("temperature_min_c must be below temperature_max_c")
+
+    def _check_finite(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, float) and not isfinite(value):
+                raise ValueError(f"{name} must be a finite number")
+        for name in ("current_uncertainty", "voltage_uncertainty"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be from 0 to below 1 (0.01 is 1 %)")
+
+
+class ContradictionError(ValueError):
+    """Two declarations of one battery differ in `name`."""
+
+    def __init__(self, name: str, first: object, second: object) -> None:
+        super().__init__(f"{name} is {first} and {second}")
+        self.name = name
+        self.first = first
+        self.second = second
+
+
+def join(first: Declared, second: Declared) -> Declared:
+    """Return what both say together. What has only its default is not said.
+
+    Raises:
+        ContradictionError: both say something, and not the same.
+        ValueError: what they say does not fit together.
+    """
+    defaults, said = Declared(), {}
+    for name in Declared.__struct_fields__:
+        ours, theirs, default = getattr(first, name), getattr(second, name), getattr(defaults, name)
+        if ours not in (default, theirs) and theirs != default:
+            raise ContradictionError(name, ours, theirs)
+        said[name] = theirs if ours == default else ours
+    return Declared(**said)

@@ -62,7 +62,8 @@ class Sealer:
         return self._meter.use()
 
     def begin(self, code: LifecycleCode, at: Instant, facts: Attributes) -> Sealed:
-        """Write the first record of this run."""
+        """Write one of the first records of this run; what it tells of a change, the meter takes note of."""
+        self._meter.mark(code, at, facts)
         return self._sealed([Lifecycle(code, facts)], at)
 
     def feed(self, sample: Sample) -> list[Sealed]:

@@ -122,6 +122,7 @@ def open_recorder(config: Config, battery: Battery, driver: Driver, found: Found
     preface = [Lifecycle(code, facts(config) | {"profile": driver.name})]
     if found.trouble:
         preface.append(_trouble(battery.id, found))
+    preface += meter.untold(config.changes.get(battery.id, ()))
     return Recorder(driver, sealer, writer, preface)
 
 

@@ -3,18 +3,22 @@
 One module per family of fields; this one puts them together. Same samples, same readings: no clock is asked.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from packseal.core.bodies import Lifecycle, LifecycleCode
+from packseal.core.changes import Change, untold
 from packseal.core.declared import Declared
 from packseal.core.fields import not_to_be_filled
 from packseal.core.meter.abuse import Abuse
+from packseal.core.meter.baseline import Baseline
 from packseal.core.meter.constancy import Constancy
 from packseal.core.meter.counters import Counters
 from packseal.core.meter.cycles import Cycles
 from packseal.core.meter.efficiency import Efficiency
+from packseal.core.meter.entered import Entered
 from packseal.core.meter.exposure import Exposure
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
 from packseal.core.meter.power import Power
@@ -26,7 +30,7 @@ from packseal.core.meter.state_now import StateNow
 from packseal.core.meter.throughput import Throughput
 from packseal.core.meter.usage import Usage
 from packseal.core.meter.view import View, Viewer
-from packseal.core.passport import Reading, Snapshot
+from packseal.core.passport import Field, Reading, Snapshot
 from packseal.core.quantities import Quantity
 from packseal.core.sample import ClockQuality, Instant, Notice, Sample
 
@@ -44,6 +48,14 @@ class Family(Protocol):
 
     def readings(self) -> Sequence[Reading]:
         """Return the family's fields as they stand."""
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A family that begins something anew when a status changes or a module or the BMS is replaced."""
+
+    def mark(self, code: LifecycleCode, at: Instant) -> None:
+        """Take note of what the log is told now."""
 
 
 class Meter:
@@ -88,6 +100,9 @@ class Meter:
             Power(declared, delivers, limit_ns, self._state.resistance),
             Efficiency(declared, delivers, limit_ns, self._state.efficiency),
         )
+        self._entered = Entered(declared, self._state.told)
+        self._baseline = Baseline(declared, self._state.baseline)
+        self._declared = declared
         self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
         self._constancy = Constancy(declared, self._state.constancy)
         self._present = Present(limit_ns)
@@ -109,6 +124,7 @@ class Meter:
         told = self._constancy.feed(view, self._state.throughput.discharged_as)
         if told:
             notices += told
+        self._entered.feed(view)
         self._present.feed(sample)
         self._keep_began(sample.at)
         self._state.last_wall_ms = view.wall_ms
@@ -119,20 +135,39 @@ class Meter:
         for family in self._families:
             family.resume(gap_ns)
 
+    def untold(self, changes: Sequence[Change]) -> list[Lifecycle]:
+        """Return the records that tell the log what was declared or happened since it last said so; see `mark`."""
+        return untold(self._state.told, self._declared, changes)
+
+    def mark(self, code: LifecycleCode, at: Instant, facts: Mapping[str, object]) -> None:
+        """Take note of what the log is told now. Counters go on; what begins anew is the baseline of later changes."""
+        wall_ms = max(0, at.wall_ns // 1_000_000)
+        self._baseline.mark(code, wall_ms, self._of_families())
+        self._entered.mark(code, wall_ms, facts)
+        for family in self._families:
+            if isinstance(family, Marked):
+                family.mark(code, at)
+
     def snapshot(self) -> Snapshot:
         """Return all readings as they stand after the last sample, in the order of their codes.
 
         What a passport of the declared category must not carry is left out, and present values and cells that were not
         said again within the gap limit.
         """
-        there = (r for f in self._families for r in f.readings() if r.field not in self._omitted)
-        readings = sorted(there, key=lambda r: r.field.code)
+        there = self._of_families()
+        self._baseline.take(there)
+        stood = self._baseline.readings(self._state.told.said_ms)
+        every = (*there.values(), *self._entered.readings(), *stood)
+        readings = sorted((r for r in every if r.field not in self._omitted), key=lambda r: r.field.code)
         present, cells_mv = self._present.values()
         return Snapshot(tuple(readings), present, cells_mv, self._state.began_wall_ms)
 
     def use(self) -> dict[str, object]:
         """Return what no single value can hold: hours by charge and temperature, and cycles by depth."""
         return {"hours_by_charge_and_temperature": self._usage.map_h(), "cycles_by_depth": self._cycles.counts()}
+
+    def _of_families(self) -> dict[Field, Reading]:
+        return {reading.field: reading for family in self._families for reading in family.readings()}
 
     def save(self) -> bytes:
         """Return the state for `Meter(state=…)`."""

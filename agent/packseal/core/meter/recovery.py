@@ -4,6 +4,8 @@ Counters go on from what the log last said of them, at the resolution of its rec
 (histograms, open events, estimates' evidence) begins anew.
 """
 
+from packseal.core.meter.baseline import SOURCES as STOOD
+from packseal.core.meter.baseline import Kept
 from packseal.core.meter.counters import Followed
 from packseal.core.meter.exposure import FIELDS as EXTREMES
 from packseal.core.meter.exposure import SECONDS_PER_MINUTE
@@ -12,7 +14,7 @@ from packseal.core.meter.state import MeterState
 from packseal.core.meter.throughput import AS_PER_AH, WS_PER_KWH
 from packseal.core.meter.usage import FIELDS as MODES
 from packseal.core.meter.usage import HIGHEST_SOC_STEP, NO_TEMPERATURE, PER_SOC_STEP, SECONDS_PER_HOUR
-from packseal.core.passport import Field, Originator, Reading, Snapshot
+from packseal.core.passport import Field, Method, Originator, Reading, Snapshot
 
 NS_PER_MS = 1_000_000
 
@@ -25,6 +27,7 @@ def recovered(snapshot: Snapshot) -> MeterState:
     _throughput(state, there)
     _exposure(state, there)
     _usage(state, there)
+    _baseline(state, there)
     state.abuse.deep.count = int(_value(there, Field.DEEP_DISCHARGE_EVENTS))
     state.abuse.over.count = int(_value(there, Field.OVERCHARGE_EVENTS))
     for field, band in ((Field.DEEP_DISCHARGE_EVENTS, state.abuse.deep), (Field.OVERCHARGE_EVENTS, state.abuse.over)):
@@ -72,6 +75,18 @@ def _usage(state: MeterState, there: dict[Field, Reading]) -> None:
     if Field.TIME_HIGH_CHARGE in there:
         usage.place = PER_SOC_STEP * HIGHEST_SOC_STEP + NO_TEMPERATURE
         usage.places[usage.place] = high_s
+
+
+def _baseline(state: MeterState, there: dict[Field, Reading]) -> None:
+    """Take up the values as of the last change. What was entered by the snapshot's time counts as told."""
+    state.told.change_ms = state.last_wall_ms
+    for field in STOOD:
+        reading = there.get(field)
+        if reading is None or reading.value is None or reading.method is not Method.AT_STATUS_CHANGE:
+            continue
+        at_ms, who = reading.last_update_ms, int(reading.originator)
+        state.baseline.kept[field.key] = Kept(reading.value, at_ms, reading.uncertainty, who)
+        state.baseline.since_ms = max(state.baseline.since_ms, at_ms)
 
 
 def _observed(reading: Reading | None, began_ms: int | None) -> Observed:

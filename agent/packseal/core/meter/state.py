@@ -2,8 +2,10 @@
 
 import msgspec
 
+from packseal.core.changes import Told
 from packseal.core.errors import FormatError
 from packseal.core.meter.abuse import AbuseState
+from packseal.core.meter.baseline import BaselineState
 from packseal.core.meter.constancy import ConstancyState
 from packseal.core.meter.counters import CountersState
 from packseal.core.meter.cycles import CyclesState
@@ -41,6 +43,8 @@ class MeterState(msgspec.Struct, kw_only=True):
     counters: CountersState = msgspec.field(default_factory=CountersState)
     efficiency: EfficiencyState = msgspec.field(default_factory=EfficiencyState)
     resistance: ResistanceState = msgspec.field(default_factory=ResistanceState)
+    told: Told = msgspec.field(default_factory=Told)
+    baseline: BaselineState = msgspec.field(default_factory=BaselineState)
     constancy: ConstancyState = msgspec.field(default_factory=ConstancyState)
 
 
