@@ -20,11 +20,14 @@ from packseal.core.meter.cycles import Cycles
 from packseal.core.meter.efficiency import Efficiency
 from packseal.core.meter.entered import Entered
 from packseal.core.meter.exposure import Exposure
+from packseal.core.meter.health import Health
 from packseal.core.meter.interval import GAP_LIMIT_S, NS_PER_S
+from packseal.core.meter.open_circuit import OpenCircuit
 from packseal.core.meter.power import Power
 from packseal.core.meter.present import Present
 from packseal.core.meter.reported import Reported
 from packseal.core.meter.sanity import Sanity
+from packseal.core.meter.self_discharge import SelfDischarge
 from packseal.core.meter.state import MeterState, load
 from packseal.core.meter.state_now import StateNow
 from packseal.core.meter.throughput import Throughput
@@ -87,18 +90,23 @@ class Meter:
         self._viewer = Viewer(declared, delivers)
         self._usage = Usage(declared, delivers, limit_ns, self._state.usage)
         self._cycles = Cycles(declared, delivers, limit_ns, self._state.cycles)
+        reported = Reported(declared, delivers, limit_ns, self._state.reported)
+        self.health = Health(declared, delivers, limit_ns, self._state.health, reported)
+        curve = OpenCircuit(declared, self.health.knowledge)
         self._families: tuple[Family, ...] = (
             Throughput(declared, delivers, limit_ns, self._state.throughput),
             Exposure(declared, delivers, limit_ns, self._state.exposure),
             Abuse(declared, delivers, limit_ns, self._state.abuse),
-            Reported(declared, delivers, limit_ns, self._state.reported),
+            reported,
+            self.health,
             self._usage,
             self._cycles,
             StateNow(declared, delivers, limit_ns, self._state.state_now),
             Counters(declared, delivers, limit_ns, self._state.counters, self._state.throughput),
             Sanity(declared, delivers, limit_ns, self._state.sanity),
-            Power(declared, delivers, limit_ns, self._state.resistance),
+            Power(declared, delivers, limit_ns, self._state.resistance, curve),
             Efficiency(declared, delivers, limit_ns, self._state.efficiency),
+            SelfDischarge(declared, delivers, limit_ns, self._state.self_discharge),
         )
         self._entered = Entered(declared, self._state.told)
         self._baseline = Baseline(declared, self._state.baseline)

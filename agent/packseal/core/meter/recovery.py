@@ -4,6 +4,7 @@ Counters go on from what the log last said of them, at the resolution of its rec
 (histograms, open events, estimates' evidence) begins anew.
 """
 
+from packseal.core.capacity import kalman
 from packseal.core.meter.baseline import SOURCES as STOOD
 from packseal.core.meter.baseline import Kept
 from packseal.core.meter.counters import Followed
@@ -17,6 +18,8 @@ from packseal.core.meter.usage import HIGHEST_SOC_STEP, NO_TEMPERATURE, PER_SOC_
 from packseal.core.passport import Field, Method, Originator, Reading, Snapshot
 
 NS_PER_MS = 1_000_000
+CAPACITY_SD = 0.05
+"""Relative, of a capacity whose uncertainty the snapshot does not say."""
 
 
 def recovered(snapshot: Snapshot) -> MeterState:
@@ -40,11 +43,23 @@ def recovered(snapshot: Snapshot) -> MeterState:
         soc_pct = _value(there, Field.STATE_OF_CHARGE)
         state.cycles.newest_pct, state.cycles.open_pct = soc_pct, [soc_pct]
     state.cycles.depths_pct[-1] = 200 * _value(there, Field.RAINFLOW_CYCLES)
-    for field in (Field.STATE_OF_CHARGE, Field.STATE_OF_HEALTH_BMS, Field.REMAINING_CAPACITY):
+    for field in (Field.STATE_OF_CHARGE, Field.STATE_OF_HEALTH_BMS, Field.REMAINING_CAPACITY_BMS):
         reading = there.get(field)
         if reading is not None and reading.value is not None and reading.originator is Originator.BMS:
             state.reported.values[field.key] = (reading.value, reading.last_update_ms)
+    _health(state, there)
     return state
+
+
+def _health(state: MeterState, there: dict[Field, Reading]) -> None:
+    """Take up our own capacity with its uncertainty; the sessions behind it and the curve begin anew."""
+    reading = there.get(Field.REMAINING_CAPACITY)
+    if reading is None or reading.value is None or reading.originator is not Originator.DERIVED:
+        return
+    relative = reading.uncertainty / reading.value if reading.uncertainty else CAPACITY_SD
+    kalman.begin(state.health.estimator.filter, reading.value * AS_PER_AH, relative, 0.0, 0.0)
+    state.health.estimator.filter.sessions = 1
+    state.health.estimator.wall_ms = reading.last_update_ms
 
 
 def _throughput(state: MeterState, there: dict[Field, Reading]) -> None:

@@ -1,4 +1,4 @@
-"""What the BMS itself says: state of charge, its state-of-health claim, full-charge capacity and the fade it means."""
+"""What the BMS itself says: state of charge, its state-of-health claim and full-charge capacity."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ from packseal.core.sample import Flaw
 SOURCES = {
     Field.STATE_OF_CHARGE: Channel(Quantity.STATE_OF_CHARGE_PCT),
     Field.STATE_OF_HEALTH_BMS: Channel(Quantity.STATE_OF_HEALTH_PCT),
-    Field.REMAINING_CAPACITY: Channel(Quantity.FULL_CHARGE_CAPACITY_AH),
+    Field.REMAINING_CAPACITY_BMS: Channel(Quantity.FULL_CHARGE_CAPACITY_AH),
 }
 
 
@@ -27,12 +27,11 @@ class Reported:
 
     def __init__(
         self,
-        declared: Declared,
+        declared: Declared,  # noqa: ARG002 - every family is made with it
         delivers: frozenset[Quantity],
-        limit_ns: int,  # noqa: ARG002 - every family is made with it
+        limit_ns: int,  # noqa: ARG002
         state: ReportedState,
     ) -> None:
-        self._declared = declared
         self._delivers = delivers
         self._channels = [(field.key, channel) for field, channel in SOURCES.items() if channel.quantity in delivers]
         self.state = state
@@ -53,11 +52,12 @@ class Reported:
         """Go on after a stop: the last values stay, with their time."""
 
     def readings(self) -> list[Reading]:
-        """Return the reported fields and the capacity fade."""
-        reported = {field: self._reading(field, channel) for field, channel in SOURCES.items()}
-        return [*reported.values(), self._fade(reported[Field.REMAINING_CAPACITY])]
+        """Return what is reported but the full-charge capacity, which stands beside ours."""
+        return [self.reading(Field.STATE_OF_CHARGE), self.reading(Field.STATE_OF_HEALTH_BMS)]
 
-    def _reading(self, field: Field, channel: Channel) -> Reading:
+    def reading(self, field: Field) -> Reading:
+        """Return one of SOURCES."""
+        channel = SOURCES[field]
         if channel.quantity not in self._delivers:
             return Reading(field, missing=Missing.NOT_REPORTED)
         flaw = self.state.flaws.get(field.key)
@@ -67,15 +67,3 @@ class Reported:
             return Reading(field, missing=Missing.NO_DATA)
         value, wall_ms = self.state.values[field.key]
         return Reading(field, value, None, Originator.BMS, Method.AS_REPORTED, wall_ms)
-
-    def _fade(self, capacity: Reading) -> Reading:
-        """Fade against the *rated* capacity (Annex IV A(1)); negative for a young pack that holds more."""
-        if capacity.value is None:
-            return Reading(Field.CAPACITY_FADE, missing=capacity.missing)
-        rated = self._declared.rated_capacity_ah
-        if rated is None:
-            return Reading(Field.CAPACITY_FADE, missing=Missing.NOT_DECLARED)
-        fade = (1 - capacity.value / rated) * 100
-        return Reading(
-            Field.CAPACITY_FADE, fade, None, Originator.DERIVED, Method.RATIO_TO_RATED, capacity.last_update_ms
-        )

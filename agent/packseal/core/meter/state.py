@@ -11,9 +11,11 @@ from packseal.core.meter.counters import CountersState
 from packseal.core.meter.cycles import CyclesState
 from packseal.core.meter.efficiency import EfficiencyState
 from packseal.core.meter.exposure import ExposureState
+from packseal.core.meter.health import HealthState
 from packseal.core.meter.reported import ReportedState
 from packseal.core.meter.resistance import ResistanceState
 from packseal.core.meter.sanity import SanityState
+from packseal.core.meter.self_discharge import SelfDischargeState
 from packseal.core.meter.state_now import StateNowState
 from packseal.core.meter.throughput import ThroughputState
 from packseal.core.meter.usage import UsageState
@@ -41,7 +43,9 @@ class MeterState(msgspec.Struct, kw_only=True):
     state_now: StateNowState = msgspec.field(default_factory=StateNowState)
     sanity: SanityState = msgspec.field(default_factory=SanityState)
     counters: CountersState = msgspec.field(default_factory=CountersState)
+    self_discharge: SelfDischargeState = msgspec.field(default_factory=SelfDischargeState)
     efficiency: EfficiencyState = msgspec.field(default_factory=EfficiencyState)
+    health: HealthState = msgspec.field(default_factory=HealthState)
     resistance: ResistanceState = msgspec.field(default_factory=ResistanceState)
     told: Told = msgspec.field(default_factory=Told)
     baseline: BaselineState = msgspec.field(default_factory=BaselineState)

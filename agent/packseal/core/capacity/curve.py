@@ -1,0 +1,144 @@
+"""The battery's own voltage curves, learnt while it charges and discharges, and the charge that a voltage means.
+
+A curve is the mean cell's voltage and the pack's current at POINTS equal steps of the state of charge. From one while
+charging and one while discharging come the open-circuit voltage and the resistance between them, so that any voltage
+at a steady current, or none, can be told apart from its load.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from packseal.core.capacity.limits import Limits
+
+POINTS = 41
+STEPS = [n / (POINTS - 1) for n in range(POINTS)]
+LEAST_POINTS = 12
+SLOW_C_RATE = 1 / 8
+"""A charge as slow as this is near the open-circuit voltage by itself."""
+REST_SD_V, LOAD_SD_V = 0.008, 0.010
+AGED_SD_V = 0.0004
+"""Per full equivalent cycle since it was learnt, up to MOST_AGED_V: the curve moves as the battery ages."""
+MOST_AGED_V = 0.06
+SIMILAR = 0.3
+"""A current this near to the learnt one, relative, needs little of the resistance."""
+
+
+class Learnt(msgspec.Struct):
+    """Voltage (V) and current (A) by state of charge, and the throughput in full equivalent cycles when it was seen."""
+
+    volts: list[float]
+    amps: list[float]
+    at_cycles: float
+
+
+class CurveState(msgspec.Struct):
+    """The newest curve of each direction."""
+
+    charging: Learnt | None = None
+    discharging: Learnt | None = None
+
+
+class Found(NamedTuple):
+    """A state of charge by voltage: `sd` of it, and the slope in V per unit of charge."""
+
+    soc: float
+    sd: float
+    slope: float
+
+
+class Curve:
+    """What is learnt of one battery, else the generic curve of its chemistry."""
+
+    def __init__(self, limits: Limits, state: CurveState) -> None:
+        self._limits, self.state = limits, state
+
+    def learn(self, track: list[tuple[float, float, float]], cycles: float, *, charging: bool) -> None:
+        """Take over points of (state of charge, V, A) of one pass in one direction, if they reach far enough."""
+        points = sorted(track)
+        if len(points) < LEAST_POINTS or points[0][0] > 0.12 or points[-1][0] < 0.88:  # noqa: PLR2004 - the ends
+            return
+        learnt = Learnt([], [], cycles)
+        k = 0
+        for n in range(POINTS):
+            soc = n / (POINTS - 1)
+            while k < len(points) - 2 and points[k + 1][0] < soc:
+                k += 1
+            (s0, v0, a0), (s1, v1, a1) = points[k], points[k + 1]
+            share = min(max((soc - s0) / (s1 - s0), -1.0), 2.0) if s1 > s0 else 0.0
+            learnt.volts.append(round(v0 + share * (v1 - v0), 5))
+            learnt.amps.append(round(a0 + min(max(share, 0.0), 1.0) * (a1 - a0), 4))
+        if charging:
+            self.state.charging = learnt
+        else:
+            self.state.discharging = learnt
+
+    def ohm(self, n: int) -> float:
+        """Return a cell's slow resistance per pack ampere at point `n`: between both curves, else as usual."""
+        up, down = self.state.charging, self.state.discharging
+        if up is None or down is None or up.amps[n] - down.amps[n] <= 0:
+            return self._limits.cell_ohm
+        ohm = (up.volts[n] - down.volts[n]) / (up.amps[n] - down.amps[n])
+        return min(max(ohm, 0.1 * self._limits.cell_ohm), 10 * self._limits.cell_ohm)
+
+    def volts(self, current_a: float) -> tuple[list[float], float] | None:
+        """Return a learnt cell's voltage at the points under a steady current, and how well that is known (V)."""
+        up, down = self.state.charging, self.state.discharging
+        near = up if (current_a > 0 and up) or not down else down
+        if near is None:
+            return None
+        usual = near.amps[POINTS // 2]
+        both = up is not None and down is not None
+        if not both and abs(current_a - usual) > SIMILAR * abs(usual) and not self._slow(usual):
+            return None
+        return [
+            v + self.ohm(n) * (current_a - a) for n, (v, a) in enumerate(zip(near.volts, near.amps, strict=True))
+        ], (REST_SD_V if current_a == 0 else LOAD_SD_V)
+
+    def _slow(self, current_a: float) -> bool:
+        return abs(current_a) <= SLOW_C_RATE * self._limits.rated_as / 3600
+
+    def soc_of(self, cell_v: float, current_a: float, cycles: float) -> Found | None:
+        """Return the state of charge that a cell's voltage means at a steady current or, with 0, at rest."""
+        learnt = self.volts(current_a)
+        if learnt is not None:
+            newest = max(c.at_cycles for c in (self.state.charging, self.state.discharging) if c is not None)
+            aged_v = min(AGED_SD_V * max(cycles - newest, 0.0), MOST_AGED_V)
+            return _crossing(STEPS, learnt[0], cell_v, learnt[1] + aged_v)
+        generic = self._limits.generic
+        if generic is None or current_a:
+            return None
+        return _crossing(list(generic.shares), list(generic.volts), cell_v, generic.sd_v)
+
+    def learnt_soc_of(self, ocv_v: float) -> Found | None:
+        """Return what an open-circuit voltage means by the learnt curve alone."""
+        learnt = self.volts(0.0)
+        return None if learnt is None else _crossing(STEPS, learnt[0], ocv_v, learnt[1])
+
+    def mean_discharge_v(self) -> float | None:
+        """Return a cell's mean voltage over a whole discharge, as learnt."""
+        down = self.state.discharging
+        return None if down is None else (sum(down.volts) - (down.volts[0] + down.volts[-1]) / 2) / (POINTS - 1)
+
+    def ocv_v(self, soc: float) -> float | None:
+        """Return the learnt open-circuit voltage of a cell; None before both directions or a slow charge were seen."""
+        learnt = self.volts(0.0)
+        if learnt is None:
+            return None
+        place = min(max(soc, 0.0), 1.0) * (POINTS - 1)
+        n = min(int(place), POINTS - 2)
+        return learnt[0][n] + (place - n) * (learnt[0][n + 1] - learnt[0][n])
+
+
+def _crossing(shares: list[float], volts: list[float], cell_v: float, sd_v: float) -> Found | None:
+    """Return where a rising curve crosses a voltage; None beyond its ends by more than the uncertainty."""
+    for n in range(1, len(volts)):
+        if volts[n - 1] <= cell_v <= volts[n]:
+            break
+    else:
+        return None
+    low, high = max(n - 2, 0), min(n + 1, len(volts) - 1)
+    slope = max((volts[high] - volts[low]) / (shares[high] - shares[low]), 1e-3)
+    rise = max(volts[n] - volts[n - 1], 1e-6)
+    soc = shares[n - 1] + (cell_v - volts[n - 1]) / rise * (shares[n] - shares[n - 1])
+    return Found(soc, sd_v / slope, slope)

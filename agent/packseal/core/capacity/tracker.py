@@ -1,0 +1,309 @@
+"""Tracker: follows one battery sample by sample and tells where its state of charge is known.
+
+An interval over the gap limit is not integrated. What was known before it stays known only where the voltage after it
+agrees; the estimator decides that.
+"""
+
+from math import exp, hypot, log
+from typing import Protocol
+
+import msgspec
+
+from packseal.core.capacity.anchor import Anchor, Kind
+from packseal.core.capacity.curve import Curve
+from packseal.core.capacity.limits import Limits
+
+NS_PER_S = 1e9
+TICK_S = 10.0
+SMOOTH_S = 120.0
+CHARGING, DISCHARGING, RESTING = 1, -1, 0
+LEAST_LOAD_S = 60.0
+"""Shorter stretches, such as regenerative braking, end nothing."""
+LEAST_REST_S = 60.0
+NEAR_FULL_V = 0.015
+NEAR_EMPTY_V = 0.02
+TAPERED = 0.5
+"""A charge that ended with its current at this share of its peak, at a held voltage, was ended by the charger."""
+HELD_V = 0.008
+BELOW_FULL_V = 0.15
+DEEP_SHARE = 0.35
+"""Of the voltage span: the mean over two minutes must be this low, so that a peak of current is no empty battery."""
+FARTHEST = 0.015
+"""Of the charge: so far the end of a discharge may be carried on along its slope to the cut-off."""
+STEEP_V = 3.0
+"""V per unit of charge: the fall of a cell near its end."""
+FULL_SD = EMPTY_SD = 0.004
+TAIL_SD = 0.08
+"""Per C of tail current away from this charger's habit."""
+RATE_SD = 0.02
+"""Per e-fold of the current away from that at which this battery is usually emptied."""
+HABIT_GAIN = 0.3
+TRACK_STEP, MOST_TRACK = 0.012, 90
+STEADY, STEADY_SHARE = 0.1, 0.025
+"""A current within 10 % over 2.5 % of the charge is steady."""
+
+
+class Seen(Protocol):
+    """What is needed of a sample, see `packseal.core.meter.view.View`."""
+
+    mono_ns: int
+    wall_ms: int
+    current_a: float | None
+    cell_v: float | None
+    lowest_v: float | None
+    highest_v: float | None
+    hottest_c: float | None
+    coldest_c: float | None
+
+
+class TrackerState(msgspec.Struct):
+    """Running sums, the present stretch of charge, discharge or rest, and this battery's habits."""
+
+    last_ns: int | None = None
+    last_a: float = 0.0
+    last_v: float = 0.0
+    last_low_v: float = 0.0
+    last_high_v: float = 0.0
+    charge_as: float = 0.0
+    moved_as: float = 0.0
+    heated_as: float = 0.0
+    heat: float = 0.0
+    elapsed_s: float = 0.0
+    tick_s: float = 0.0
+    ticked_as: float = 0.0
+    mode: int = RESTING
+    since_s: float = 0.0
+    since_as: float = 0.0
+    load_a: float = 0.0
+    peak_a: float = 0.0
+    top_v: float = 0.0
+    smooth_v: float = 0.0
+    smooth_a: float = 0.0
+    trail: list[tuple[float, float]] = msgspec.field(default_factory=list)
+    steady_a: float = 0.0
+    steady_as: float = 0.0
+    steady_told: bool = True
+    track_mode: int = RESTING
+    track: list[tuple[float, float, float]] = msgspec.field(default_factory=list)
+    efficiency: float = 0.997
+    full_v: float | None = None
+    tail_a: float | None = None
+    empty_a: float | None = None
+
+
+class Tracker:
+    """Gives anchors to `told`, and calls `closed` where a session may end."""
+
+    def __init__(self, limits: Limits, curve: Curve, limit_ns: int, state: TrackerState, capacity_as: float) -> None:
+        self.limits, self._curve, self.limit_ns, self._limit_s = limits, curve, limit_ns, limit_ns / NS_PER_S
+        self.state = state
+        self.capacity_as = capacity_as
+        self.anchors: list[Anchor] = []
+
+    @property
+    def cycles(self) -> float:
+        """Full equivalent cycles by throughput."""
+        return self.state.moved_as / (2 * self.limits.rated_as)
+
+    def feed(self, view: Seen) -> bool:
+        """Account for one sample; return whether a session may have ended. New anchors are in `anchors`."""
+        current, cell = view.current_a, view.cell_v
+        if current is None or cell is None:
+            return False
+        state = self.state
+        if state.last_ns is None:
+            return self._begin(view, current, cell)
+        seconds = (view.mono_ns - state.last_ns) / NS_PER_S
+        if not 0 < seconds <= self._limit_s:
+            return self.gap(view, seconds)
+        moved = (current + state.last_a) * seconds / 2
+        if moved > 0:
+            state.moved_as += moved
+            moved *= state.efficiency
+        else:
+            state.moved_as -= moved
+        state.charge_as += moved
+        state.elapsed_s += seconds
+        rest_a = self.limits.rest_a
+        mode = RESTING if -rest_a < current < rest_a else CHARGING if current > 0 else DISCHARGING
+        ended = False
+        if mode != state.mode and not (mode == RESTING and self._trickles(current, cell)):
+            ended = self._change(mode)
+        self._keep(view, current, cell)
+        if state.elapsed_s >= state.tick_s:
+            self._tick(view, current, cell)
+        return ended
+
+    def _trickles(self, current: float, cell: float) -> bool:
+        state = self.state
+        full_v = state.full_v or self.limits.full_v
+        return state.mode == CHARGING and current > self.limits.tail_a and cell >= full_v - NEAR_FULL_V
+
+    def _keep(self, view: Seen, current: float, cell: float) -> None:
+        state = self.state
+        state.last_ns, state.last_a, state.last_v = view.mono_ns, current, cell
+        state.last_low_v = cell if view.lowest_v is None else view.lowest_v
+        state.last_high_v = cell if view.highest_v is None else view.highest_v
+
+    def _begin(self, view: Seen, current: float, cell: float) -> bool:
+        state, rest_a = self.state, self.limits.rest_a
+        state.mode = RESTING if abs(current) < rest_a else CHARGING if current > 0 else DISCHARGING
+        state.since_s, state.since_as = state.elapsed_s, state.charge_as
+        state.smooth_v, state.smooth_a = cell, current
+        self._start(current)
+        self._keep(view, current, cell)
+        self._tick(view, current, cell)
+        return False
+
+    def _start(self, current: float) -> None:
+        """Begin a stretch of one mode."""
+        state = self.state
+        state.peak_a = state.top_v = 0.0
+        state.steady_a, state.steady_as, state.steady_told = current, state.charge_as, False
+
+    def gap(self, view: Seen | None, seconds: float) -> bool:
+        """Account for a time that was not observed; return True: whatever went on is to be closed."""
+        state = self.state
+        self._end()
+        state.elapsed_s += max(seconds, 0.0)
+        state.track, state.trail = [], []
+        before_s = state.since_s if state.mode == RESTING else state.elapsed_s - max(seconds, 0.0)
+        state.last_ns = None
+        if view is None or view.current_a is None or view.cell_v is None:
+            return True
+        self._begin(view, view.current_a, view.cell_v)
+        if state.mode == RESTING:
+            # A battery whose gateway slept is taken to have rested as well if it rests now.
+            state.since_s = before_s
+        return True
+
+    def _change(self, mode: int) -> bool:
+        state = self.state
+        ended = self._end()
+        state.mode, state.since_s, state.since_as = mode, state.elapsed_s, state.charge_as
+        self._start(0.0)
+        return ended
+
+    def _end(self) -> bool:
+        """End the present stretch with the anchor that it gives; return whether a session may end here."""
+        state, count = self.state, len(self.anchors)
+        lasted_s = state.elapsed_s - state.since_s
+        if state.mode == RESTING:
+            if lasted_s < LEAST_REST_S:
+                return False
+            self._rested(lasted_s)
+            return True
+        if lasted_s < LEAST_LOAD_S:
+            return False
+        state.load_a = state.smooth_a
+        if state.mode == CHARGING:
+            self._charged()
+        else:
+            self._discharged()
+        if len(self.anchors) > count:
+            return True
+        self._loaded()
+        return False
+
+    def _rested(self, lasted_s: float) -> None:
+        state, limits = self.state, self.limits
+        found = self._curve.soc_of(state.last_v, 0.0, self.cycles)
+        if found is None:
+            return
+        settling_v = limits.cell_ohm / 2 * abs(state.load_a) * exp(-3 * lasted_s / limits.rest_s)
+        self._tell(Kind.REST, found.soc, hypot(found.sd, settling_v / found.slope))
+
+    def _charged(self) -> None:
+        state, limits = self.state, self.limits
+        high_v = state.last_high_v
+        tapered = 0 < state.last_a < TAPERED * state.peak_a and high_v >= state.top_v - HELD_V
+        if tapered and high_v >= limits.full_v - BELOW_FULL_V:
+            state.full_v = high_v
+        elif high_v < (state.full_v or limits.full_v) - NEAR_FULL_V:
+            return
+        off_a = 0.0 if state.tail_a is None else abs(state.last_a - state.tail_a)
+        state.tail_a = _habit(state.tail_a, state.last_a)
+        self._tell(Kind.FULL, 1.0, FULL_SD + TAIL_SD * off_a * 3600 / limits.rated_as)
+
+    def _discharged(self) -> None:
+        state, limits = self.state, self.limits
+        beyond_as = self._to_cut_off()
+        if beyond_as is None or state.smooth_v > limits.empty_v + DEEP_SHARE * limits.span_v:
+            return
+        away = 0.0 if state.empty_a is None else abs(log(max(-state.smooth_a, 1e-6) / state.empty_a))
+        state.empty_a = _habit(state.empty_a, max(-state.smooth_a, 1e-6))
+        sd = hypot(EMPTY_SD, RATE_SD * away, beyond_as / 2 / self.capacity_as)
+        self._tell(Kind.EMPTY, beyond_as / self.capacity_as, sd)
+
+    def _to_cut_off(self) -> float | None:
+        """Return the charge from here to the cut-off along the present slope; None where it is not near."""
+        state, limits = self.state, self.limits
+        above_v = state.last_low_v - limits.empty_v
+        if above_v <= NEAR_EMPTY_V:
+            return 0.0
+        if not state.trail:
+            return None
+        charge_as, cell_v = state.trail[0]
+        passed_as = charge_as - state.charge_as
+        if passed_as <= 0:
+            return None
+        v_per_as = (cell_v - state.last_v) / passed_as
+        if v_per_as * self.capacity_as < STEEP_V or above_v / v_per_as > FARTHEST * self.capacity_as:
+            return None
+        return above_v / v_per_as
+
+    def _loaded(self) -> None:
+        """Tell the state of charge by the voltage at a steady current."""
+        state = self.state
+        if abs(state.charge_as - state.steady_as) < STEADY_SHARE * self.capacity_as:
+            return
+        found = self._curve.soc_of(state.last_v, state.last_a, self.cycles)
+        if found is not None:
+            self._tell(Kind.LOAD, found.soc, found.sd)
+
+    def _tell(self, kind: Kind, soc: float, sd: float) -> None:
+        state = self.state
+        sums = (state.charge_as, state.moved_as, state.heated_as, state.heat, state.elapsed_s)
+        self.anchors.append(Anchor(kind, soc, sd, *sums))
+
+    def _tick(self, view: Seen, current: float, cell: float) -> None:
+        state = self.state
+        passed_s = TICK_S + state.elapsed_s - state.tick_s
+        state.tick_s = state.elapsed_s + TICK_S
+        share = 1.0 if passed_s > 10 * SMOOTH_S else 1 - exp(-passed_s / SMOOTH_S)
+        state.smooth_v += share * (cell - state.smooth_v)
+        state.smooth_a += share * (current - state.smooth_a)
+        coldest, hottest = view.coldest_c, view.hottest_c
+        if coldest is not None or hottest is not None:
+            warm = ((coldest if coldest is not None else hottest) + (hottest if hottest is not None else coldest)) / 2  # type: ignore[operator]  # one is there
+            fresh_as = state.moved_as - state.ticked_as
+            state.heated_as += fresh_as
+            state.heat += warm * fresh_as
+        state.ticked_as = state.moved_as
+        if state.mode != RESTING:
+            self._follow(current, cell)
+
+    def _follow(self, current: float, cell: float) -> None:
+        """Keep what a stretch of charge or discharge is judged by."""
+        state, step_as = self.state, TRACK_STEP * self.capacity_as
+        state.peak_a, state.top_v = max(state.peak_a, current), max(state.top_v, state.last_high_v)
+        if abs(current - state.steady_a) > STEADY * abs(state.steady_a):
+            state.steady_a, state.steady_as, state.steady_told = current, state.charge_as, False
+        elif not state.steady_told and abs(state.charge_as - state.steady_as) >= STEADY_SHARE * self.capacity_as:
+            state.steady_told = True
+            self._loaded()
+        trail = state.trail
+        if not trail or abs(state.charge_as - trail[-1][0]) >= step_as / 2:
+            trail.append((state.charge_as, cell))
+            del trail[:-3]
+        if abs(state.charge_as - state.since_as) < step_as:
+            return
+        if state.track_mode != state.mode:
+            state.track_mode, state.track = state.mode, []
+        track = state.track
+        if len(track) < MOST_TRACK and (not track or abs(state.charge_as - track[-1][0]) >= step_as):
+            track.append((state.charge_as, cell, current))
+
+
+def _habit(before: float | None, now: float) -> float:
+    return now if before is None else before + HABIT_GAIN * (now - before)
