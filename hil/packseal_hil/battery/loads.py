@@ -105,6 +105,17 @@ def pv_day() -> Course:
     return _course([night, sun, evening], DAY_S, 30)
 
 
+def switched_day() -> Course:
+    """A works' storage that is switched on and off: every hour ten minutes of rest, then 0.4 C out or in, by turns."""
+    blocks = [_switched(h * H + 600, h * H + 600 + 2700, -0.4 if h % 2 == 0 else 0.4) for h in range(24)]
+    return _course(blocks, DAY_S, 65)
+
+
+def _switched(begin_s: float, end_s: float, rate: float) -> list[tuple[float, float]]:
+    """Hold a rate, reached within a second, as contactors and inverters do."""
+    return [(begin_s, 0.0), (begin_s + 1, rate), (end_s - 1, rate), (end_s, 0.0)]
+
+
 def _sun(share: float) -> float:
     clouds = 0.75 + 0.25 * sin(40 * share)
     return 0.28 * sin(pi * share) * clouds
@@ -124,7 +135,7 @@ def frequency_containment() -> Course:
 
 BUILT_IN: dict[str, Callable[[], Course]] = {
     made.__name__: made
-    for made in (commuter_day, drive, fast_charge, frequency_containment, overnight_charge, pv_day, rest)
+    for made in (commuter_day, drive, fast_charge, frequency_containment, overnight_charge, pv_day, rest, switched_day)
 }
 
 

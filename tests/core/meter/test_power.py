@@ -37,17 +37,17 @@ def relative(found: Reading) -> float:
 
 def test_power_is_that_of_a_pulse_which_ends_at_the_lowest_voltage() -> None:
     found = power()[Field.REMAINING_POWER_AT_80]
-    assert found.value == pytest.approx(280 * (394.7 - 280) / 0.104)
+    assert found.value == pytest.approx(280 * (399.4 - 280) / 0.104)
     assert found.method is Method.POWER_FROM_RESISTANCE
     assert found.last_update_ms == NEW.wall_ms
     at_20 = power()[Field.REMAINING_POWER_AT_20]
-    assert at_20.value == pytest.approx(280 * (355.2 - 280) / 0.112)
+    assert at_20.value == pytest.approx(280 * (352.0 - 280) / 0.112)
     assert relative(at_20) > relative(found)
 
 
 def test_the_declared_current_limits_it() -> None:
     limited = msgspec.structs.replace(PACK, max_discharge_current_a=300.0)
-    assert power(limited)[Field.REMAINING_POWER_AT_80].value == pytest.approx(300 * (394.7 - 300 * 0.104))
+    assert power(limited)[Field.REMAINING_POWER_AT_80].value == pytest.approx(300 * (399.4 - 300 * 0.104))
     generous = msgspec.structs.replace(PACK, max_discharge_current_a=3000.0)
     assert power(generous)[Field.REMAINING_POWER_AT_80].value == power()[Field.REMAINING_POWER_AT_80].value
 
@@ -55,7 +55,7 @@ def test_the_declared_current_limits_it() -> None:
 def test_steps_near_the_state_of_charge_count_more_than_those_in_the_middle() -> None:
     state = ResistanceState(ten=[[Found(0.2, 0.01, 5)] * 3, [NEW], []], heard=True)
     found = {r.field: r for r in Power(PACK, ALL, 10**10, state).readings()}
-    assert found[Field.REMAINING_POWER_AT_20].value == pytest.approx(280 * (355.2 - 280) / 0.2)
+    assert found[Field.REMAINING_POWER_AT_20].value == pytest.approx(280 * (352.0 - 280) / 0.2)
     assert (LOW, MIDDLE, HIGH) == (0, 1, 2)
 
 

@@ -152,7 +152,7 @@ def test_a_sensor_that_is_off_zero_makes_it_too_uncertain() -> None:
     assert fed.reading().missing is Missing.TOO_UNCERTAIN
 
 
-@pytest.mark.parametrize(("chemistry", "soc"), [("nmc", 0.45), ("lfp", 0.6), ("lfp", 0.9)])
+@pytest.mark.parametrize(("chemistry", "soc"), [("nmc", 0.45), ("nmc", 0.88), ("lfp", 0.6), ("lfp", 0.9)])
 def test_where_the_curve_is_flat_nothing_is_told(chemistry: str, soc: float) -> None:
     fed = Fed(msgspec.structs.replace(PACK, chemistry=chemistry), soc=soc)
     fed.run(30 * DAY_S)
@@ -206,7 +206,7 @@ def test_use_and_flaws_end_a_rest() -> None:
     fed = Fed()
     fed.run(10 * DAY_S)
     before = fed.reading()
-    fed.run(3600, 10.0)
+    fed.run(3600, -10.0)
     fed.run(10 * DAY_S)
     assert len(fed.family.state.pairs) == 2
     assert fed.reading() != before
@@ -228,7 +228,7 @@ def test_a_battery_that_gained_charge_unseen_tells_nothing() -> None:
 def test_state_is_bounded_over_years_of_rests() -> None:
     fed = Fed()
     for _ in range(KEPT + 3):
-        fed.soc = 0.85
+        fed.soc = 0.75
         fed.run(12 * DAY_S, every_s=170)
         fed.run(3600, -10.0)
     assert len(fed.family.state.pairs) == KEPT

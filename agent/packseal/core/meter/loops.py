@@ -9,6 +9,8 @@ from packseal.core.meter.view import View
 AS_PER_AH, WS_PER_KWH = 3600.0, 3.6e6
 CLOSED_PCT, MOST_PCT = 0.5, 2.0
 """A loop ends as close as this to where it began; as 2 % where the state of charge moves in coarser steps."""
+LEVEL_PCT = 5.0
+"""Loops may begin at each of these states of charge, since nobody knows to which the battery will come back."""
 LEAST_SHARE = 0.5
 """Energy charged in a loop, of the rated."""
 JUMP_PCT = 3.0
@@ -71,7 +73,7 @@ class LoopWatch:
         self._charged_to: tuple[float, float] | None = None
         self._soc_pct: float | None = None
         self._step_pct = 100.0
-        self._began: float | None = None
+        self._full_at_v: float | None = None
         self._start()
 
     def feed(self, view: View, current_a: float, voltage_v: float) -> Loop | None:
@@ -102,6 +104,8 @@ class LoopWatch:
 
     def _start(self) -> None:
         self._sums, self._soc_as = Sums(), 0.0
+        self._began: dict[int, tuple[float, Sums]] = {}
+        """Where the battery was first, by state of charge, and what had gone in and out until then."""
 
     def _weigh(self, now_ns: int, current_a: float, power_w: float, celsius: float | None) -> None:
         """Take the present current and temperature for the time since they were last taken."""
@@ -120,28 +124,28 @@ class LoopWatch:
             sums.warm_ws += weight
 
     def _equal_charge(self, soc_pct: float) -> Loop | None:
+        """Take a new state of charge: the battery may be back at one where it was before."""
         sums, before = self._sums, self._soc_pct
         self._soc_pct = soc_pct
         charge_as = sums.in_as - sums.out_as
         counted_pct = (charge_as - self._soc_as) * self._pct_per_as
         self._soc_as = charge_as
-        if self._began is None or before is None:
-            self._begin(soc_pct)
+        if before is not None:
+            self._step_pct = min(self._step_pct, abs(soc_pct - before))
+            if abs(soc_pct - before - counted_pct) > JUMP_PCT + self._step_pct + abs(counted_pct) / 2:
+                self._start()
+        level = round(soc_pct / LEVEL_PCT)
+        began = self._began.get(level)
+        if began is None:
+            self._began[level] = soc_pct, msgspec.structs.replace(self._sums)
             return None
-        self._step_pct = min(self._step_pct, abs(soc_pct - before))
-        if abs(soc_pct - before - counted_pct) > JUMP_PCT + self._step_pct + abs(counted_pct) / 2:
-            self._begin(soc_pct)
+        near = min(MOST_PCT, max(CLOSED_PCT, self._step_pct / 2))
+        if sums.in_ws - began[1].in_ws < self._least_ws or abs(soc_pct - began[0]) > near:
             return None
-        near = min(MOST_PCT, max(CLOSED_PCT, abs(soc_pct - before) / 2))
-        if sums.in_ws < self._least_ws or abs(soc_pct - self._began) > near:
-            return None
-        loop = Loop(sums, (self._began - soc_pct) / 100, full=False)
-        self._begin(soc_pct)
-        return loop
-
-    def _begin(self, soc_pct: float) -> None:
-        self._began = soc_pct
+        loop = Loop(_less(sums, began[1]), (began[0] - soc_pct) / 100, full=False)
         self._start()
+        self._began[level] = soc_pct, Sums()
+        return loop
 
     def _full_charge(self, cell_v: float | None, current_a: float) -> Loop | None:
         if current_a > self._charging_a:
@@ -152,8 +156,8 @@ class LoopWatch:
         (end_v, end_a), self._charged_to = self._charged_to, None
         if end_v < self._full_v or end_a > self._tapered_a:
             return None
-        sums, began = self._sums, self._began
-        self._began = end_v
+        sums, began = self._sums, self._full_at_v
+        self._full_at_v = end_v
         self._start()
         if began is None or abs(began - end_v) > SAME_V or sums.in_ws < self._least_ws:
             return None
@@ -169,3 +173,9 @@ def _turn(sums: Sums, half_s: float, *ends: tuple[float, float]) -> None:
         else:
             sums.out_as -= half_s * end_a
             sums.out_ws -= half_s * end_w
+
+
+def _less(sums: Sums, before: Sums) -> Sums:
+    """Return what went in and out since `before`."""
+    now, then = msgspec.structs.astuple(sums), msgspec.structs.astuple(before)
+    return Sums(*(a - b for a, b in zip(now, then, strict=True)))

@@ -1,6 +1,6 @@
 """Open-circuit voltage of one cell by state of charge: what has been learnt of this battery, else a generic table.
 
-A generic table is one published cell of the chemistry. Other cells of the same name lie apart from it by
+A generic table is of one or two published cells of the chemistry. Other cells of the same name lie apart from it by
 `GENERIC_SD_V`, which goes into the uncertainty of all that rests on it.
 """
 
@@ -12,11 +12,12 @@ from packseal.core.declared import Declared
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 GENERIC_V = {
-    # NMC532/graphite, Argonne CAMP pouch cell batch_B10A cell 3, new, mean of charge and discharge at C/20:
-    # github.com/ROVI-org/auto-soh (MIT).
+    # The middle of NMC532/graphite (Argonne CAMP pouch cell batch_B10A cell 3, new, mean of charge and discharge at
+    # C/20: github.com/ROVI-org/auto-soh, MIT) and NMC811/graphite with silicon (LG M50: Chen et al.,
+    # doi:10.1149/1945-7111/ab9050)
     "nmc": (
-        *(3.048, 3.426, 3.463, 3.506, 3.552, 3.584, 3.603, 3.632, 3.668, 3.748, 3.841, 3.893, 3.947, 4.004, 4.063),
-        *(4.126, 4.195),
+        *(2.774, 3.278, 3.389, 3.473, 3.520, 3.559, 3.595, 3.650, 3.711, 3.795, 3.894, 3.943, 3.994, 4.042, 4.079),
+        *(4.124, 4.198),
     ),
     # NCA/graphite, Panasonic NCR18650PF at 25 °C, mean of charge and discharge at C/20: P. Kollmeyer,
     # doi:10.17632/wykht8y7tg.1
@@ -33,13 +34,15 @@ GENERIC_V = {
 """V at SHARES, rising."""
 
 GENERIC_SD_V = {"nmc": 0.06, "nca": 0.05, "lfp": 0.03}
-"""How far cells of one chemistry lie apart: NMC532 and NMC811 by up to 0.1 V between 20 and 80 % charge."""
+"""How far cells of one chemistry lie from the table: NMC532 and NMC811 by 0.05 V, aged ones by 0.02 V more."""
 
 LEARNT_SD_V = 0.015
 """Of a curve learnt from slow charges of the same battery: its overvoltage and the sensor."""
 
-GENERIC_SLOPE_SD = 0.3
-"""Relative: the slopes of NMC532 and NMC811 at the same voltage differ by about this."""
+GENERIC_SLOPE_SD, UNKNOWN_SLOPE_SD = 0.25, 1.0
+GENERIC_SLOPE_V = {"nmc": (3.75, 4.02), "nca": (3.75, 4.02)}
+"""Relative, and the voltages between which the slopes of cells of one chemistry agree; above, NMC811 alone is flat."""
+LEARNT_SLOPE_SD = 0.1
 
 UNKNOWN_CAPACITY_SD = 0.1
 """Relative, when only the rated capacity is known: batteries in use hold 70 to 105 % of it."""
@@ -95,14 +98,16 @@ class OpenCircuit:
         """Return the state of charge of an open-circuit voltage, its nearer end beyond the curve; None without one."""
         learnt = self._knowledge.soc_of(ocv_v) if self._knowledge is not None else None
         if learnt is not None:
-            return Slope(learnt[0], learnt[1], 0.1)
+            return Slope(learnt[0], learnt[1], LEARNT_SLOPE_SD)
         table = self._table
         if table is None:
             return None
         ocv_v = min(max(ocv_v, table[0]), table[-1])
         i = min(max(bisect_right(table, ocv_v), 1), len(table) - 1)
         rise = self._rise(i)
-        return Slope(SHARES[i - 1] + (ocv_v - table[i - 1]) / rise, rise, GENERIC_SLOPE_SD)
+        low_v, high_v = GENERIC_SLOPE_V.get(self._declared.chemistry or "", (0.0, 0.0))
+        sd = GENERIC_SLOPE_SD if low_v <= ocv_v <= high_v else UNKNOWN_SLOPE_SD
+        return Slope(SHARES[i - 1] + (ocv_v - table[i - 1]) / rise, rise, sd)
 
     def capacity_ah(self) -> Value | None:
         """Return the capacity as learnt, else the rated one with a wide uncertainty."""

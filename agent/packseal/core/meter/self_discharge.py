@@ -19,6 +19,8 @@ RELAXED_S, LEAST_S = 3 * 3600.0, 72 * 3600.0
 MONTH_S = 30 * 86_400.0
 STEEP_V = 0.4
 """Least slope of the curve, V per unit of charge: below it a millivolt is a quarter of a percent of charge."""
+MOST_SLOPE_SD = 0.5
+"""Relative: a slope less known than this makes any rate look small or great."""
 SAME_WITHIN_K = 5.0
 OCV_V_PER_K = 0.0002
 """Entropy moves the open-circuit voltage by up to 0.2 mV/K: Forgez et al., doi:10.1016/j.jpowsour.2009.10.105."""
@@ -127,7 +129,8 @@ class SelfDischarge:
         capacity = self._curve.capacity_ah()
         if at_first is None or at_last is None or capacity is None:
             return None
-        if not (0 < at_last.soc < 1 and 0 < at_first.soc < 1) or min(at_first.v_per_soc, at_last.v_per_soc) < STEEP_V:
+        slope, slope_sd = min(at_first.v_per_soc, at_last.v_per_soc), max(at_first.relative_sd, at_last.relative_sd)
+        if slope < STEEP_V or slope_sd > MOST_SLOPE_SD:
             return None
         known = first.celsius is not None and last.celsius is not None
         warmer_k = abs((last.celsius or 0.0) - (first.celsius or 0.0)) if known else UNKNOWN_TEMPERATURE_K
@@ -141,7 +144,7 @@ class SelfDischarge:
         # a small current may be what the BMS uses or its sensor's zero, which nothing tells apart: rectangular
         unsure = hypot(flowed, (last.blur_as - first.blur_as) / capacity_as) / 3**0.5
         months = (last.at_s - first.at_s) / MONTH_S
-        sd = hypot(volts, at_first.relative_sd * sunk, unsure, flowed * capacity.sd / capacity.value)
+        sd = hypot(volts, slope_sd * sunk, unsure, flowed * capacity.sd / capacity.value)
         return Value(100 * (sunk + flowed) / months, 100 * sd / months)
 
     def _rate(self) -> Reading:
