@@ -20,7 +20,7 @@ from bumble.hci import (
     Role,
 )
 from bumble.link import LocalLink
-from bumble.ll import AdvertisingPdu, ControlPdu
+from bumble.ll import AdvertisingPdu, ConnectInd, ControlPdu
 
 SUPERVISION_S = 2.0
 """A connection is over when nothing was heard for so long; 0.1 to 32 s (Bluetooth Core 6.0 vol. 6 part B §4.5.2)."""
@@ -128,8 +128,15 @@ class Air(LocalLink):
         asyncio.get_running_loop().call_soon(receiver.on_link_acl_data, source, transport, data)
 
     def send_advertising_pdu(self, sender_controller: Controller, packet: AdvertisingPdu) -> None:
-        """Carry an advertisement, or the request to connect that answers one, to everybody within reach."""
+        """Carry an advertisement, or the request to connect that answers one, to everybody within reach.
+
+        Who asks to connect takes it for connected at once; where nobody has heard it, that ends by the timeout.
+        """
+        if sender_controller not in self.controllers:  # what was taken off the air may still have a timer
+            return
         loop = asyncio.get_running_loop()
+        if isinstance(packet, ConnectInd):
+            self.supervise()
         for controller in self.controllers:
             if controller is not sender_controller and self._reach(sender_controller, controller):
                 loop.call_soon(controller.on_ll_advertising_pdu, packet)

@@ -14,6 +14,7 @@ from bumble.hci import (
     OwnAddressType,
 )
 from bumble.host import Host
+from bumble.ll import AdvInd
 from bumble.transport.common import AsyncPipeSink
 from tests.hil.faces.gateway_end import until
 
@@ -90,5 +91,30 @@ def test_a_controller_that_is_reset_or_removed_is_lost_to_its_peer(monkeypatch: 
         air.remove(also_theirs)
         await until(lambda: not battery.connections, WAIT_S)
         assert connection is not None
+
+    play(test, monkeypatch)
+
+
+def test_who_connects_to_nobody_is_told_so_and_the_removed_are_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(air: Air, mine: Any, battery: Any, theirs: Any, central: Any) -> None:
+        _, other = await on(air, "other", "F0:00:00:00:00:02")
+        await other.connect(BATTERY, own_address_type=OwnAddressType.PUBLIC, timeout=WAIT_S)
+        await until(lambda: bool(battery.connections), WAIT_S)
+        mine.le_legacy_advertiser.enabled = False
+        attempt = asyncio.create_task(central.connect(BATTERY, own_address_type=OwnAddressType.PUBLIC, timeout=WAIT_S))
+        await until(lambda: theirs.pending_le_connection is not None, WAIT_S)
+        theirs.on_advertising_pdu(AdvInd(advertiser_address=Address(BATTERY), data=b""))  # which was late
+        connection = await attempt
+        ended: list[int] = []
+        connection.on("disconnection", ended.append)
+        await until(lambda: bool(ended), WAIT_S)
+        assert len(battery.connections) == 1
+        heard: list[Any] = []
+        central.on("advertisement", heard.append)
+        await central.start_scanning()
+        air.remove(mine)
+        air.send_advertising_pdu(mine, AdvInd(advertiser_address=Address(BATTERY), data=b""))
+        await asyncio.sleep(0.3)
+        assert not heard
 
     play(test, monkeypatch)
