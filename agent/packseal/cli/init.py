@@ -49,6 +49,7 @@ profile = "{profile}"
 {link}
 
 # What the manufacturer declares in the static passport. What is left out makes the fields that need it "not available".
+# packseal commission asks for it and keeps it in registry.json; here or there, but not different things in both.
 [battery.declared]
 # category = "ev"              # ev, lmt, stationary or industrial
 # rated_capacity_ah = 60
