@@ -106,7 +106,7 @@ class Meter:
             Sanity(declared, delivers, limit_ns, self._state.sanity),
             Power(declared, delivers, limit_ns, self._state.resistance, curve),
             Efficiency(declared, delivers, limit_ns, self._state.efficiency),
-            SelfDischarge(declared, delivers, limit_ns, self._state.self_discharge),
+            SelfDischarge(declared, delivers, limit_ns, self._state.self_discharge, curve),
         )
         self._entered = Entered(declared, self._state.told)
         self._baseline = Baseline(declared, self._state.baseline)
