@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.vectors import make, page, spoil
+from tests.vectors import make, page, proofs, spoil
 
 from packseal.core.bodies import Kind
 
@@ -26,11 +26,15 @@ ABOUT = {
         "named, `columns` when telemetry is unfolded, `chain` when `records` are read as a log from its start. Errors: "
         "FormatError (not in the one canonical form), VerifyError (signature, hash or order does not hold)."
     ),
+    "proofs.json": (
+        "Proofs of delivery: records signed by `key`, then the receipt of the sink with `sink_key`, and the error that "
+        "must come up; none for a sound one. The first record is the one that is proven."
+    ),
 }
 
 
 def contents() -> dict[Path, str]:
-    """Every file's text by its path; the page on the format as the last."""
+    """Every file's text by its path; the pages on the formats as the last."""
     logs = {key: make.log(key) for key in make.KEYS}
     sound = [vector for key, log in logs.items() for vector in (*log, make.extreme(key))]
     raws = {key: [bytes.fromhex(v["record"]) for v in log] for key, log in logs.items()}
@@ -41,13 +45,18 @@ def contents() -> dict[Path, str]:
         "columns.json": {"vectors": make.windows()},
         "integers.json": {"vectors": make.numbers()},
         "refused.json": {"vectors": [s.json() for s in spoiled]},
+        "proofs.json": {"vectors": proofs.vectors(logs)},
     }
     texts = {
         FOLDER / name: json.dumps({"about": ABOUT[name], **content}, indent=1, ensure_ascii=False) + "\n"
         for name, content in data.items()
     }
     example = next(bytes.fromhex(v["record"]) for v in logs["ed25519"] if v["name"] == page.EXAMPLE)
-    return {**texts, page.PAGE: page.filled(page.PAGE.read_text(), example)}
+    pages = {
+        page.PAGE: page.filled(page.PAGE.read_text(), example),
+        proofs.PAGE: proofs.filled(proofs.PAGE.read_text(), data["proofs.json"]["vectors"]),
+    }
+    return {**texts, **pages}
 
 
 def _strangers(log: list[dict[str, Any]]) -> tuple[bytes, bytes]:

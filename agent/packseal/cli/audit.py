@@ -111,6 +111,7 @@ class Audit:
         self._keys = keys
         self._heads: dict[bytes, Head] = {}
         self.logs: dict[bytes, LogAudit] = {}
+        self.newest: LogAudit | None = None  # the log of the last sound record
         self.faults = Bounded()
         self.verified = 0
 
@@ -131,6 +132,7 @@ class Audit:
         self._heads[entry.header.log_id] = Head(entry.header.sequence + 1, entry.hash)
         log = self.logs.setdefault(entry.header.log_id, LogAudit(entry, entry))
         log.note(entry)
+        self.newest = log
         self.verified += 1
         return entry
 

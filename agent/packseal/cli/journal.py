@@ -4,13 +4,14 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from packseal.cli import journal_check, journal_list
+from packseal.cli import journal_check, journal_list, journal_prove
 from packseal.cli.journal_source import Source, open_source
 
 ACTIONS = {
     "list": (journal_list.run_list, "list records, newest last"),
     "show": (journal_list.run_show, "show one record in full"),
     "export": (journal_check.run_export, "write one battery's records to a file for packseal verify"),
+    "prove": (journal_prove.run_prove, "write a record with the sink's receipt for it, for packseal verify"),
     "verify": (journal_check.run_verify, "check everything: signatures, chains, receipts and the index"),
 }
 KINDS = ("snapshot", "telemetry", "event", "gap", "lifecycle")
@@ -51,6 +52,11 @@ def _export_arguments(action: argparse.ArgumentParser) -> None:
     action.add_argument("file", metavar="FILE", help="where to write; - is standard output")
 
 
+def _prove_arguments(action: argparse.ArgumentParser) -> None:
+    action.add_argument("sequence", type=_count, metavar="SEQ", help="sequence number of the record to prove")
+    action.add_argument("file", metavar="FILE", nargs="?", help="default: record-SEQ.proof; - is standard output")
+
+
 def _verify_arguments(action: argparse.ArgumentParser) -> None:
     action.add_argument("--key", type=Path, metavar="PUB", action="append", help="the gateway's public key (PEM)")
     action.add_argument("--sink-key", type=Path, metavar="PUB", help="the sink's public key, to check its receipts")
@@ -60,6 +66,7 @@ _ARGUMENTS = {
     "list": _list_arguments,
     "show": _show_arguments,
     "export": _export_arguments,
+    "prove": _prove_arguments,
     "verify": _verify_arguments,
 }
 

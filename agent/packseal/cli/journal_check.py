@@ -1,23 +1,20 @@
 """packseal journal export and verify."""
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from packseal.cli import whole_file
 from packseal.cli.audit import Audit
 from packseal.cli.journal_source import Source, chosen, chosen_one, each
 from packseal.cli.present import Progress
 from packseal.cli.verify import read_keys, report
 from packseal.core import cose, exchange
 from packseal.core.chain import SealedRecord
-from packseal.core.errors import InputError, PacksealError, StorageError
+from packseal.core.errors import InputError, PacksealError
 from packseal.core.record import Record
 from packseal.journal.store import Journal, Log
-
-READABLE = 0o644
 
 
 def run_export(args: argparse.Namespace, source: Source) -> int:
@@ -29,7 +26,7 @@ def run_export(args: argparse.Namespace, source: Source) -> int:
             sys.stdout.buffer.write(entry.raw)
         sys.stdout.buffer.flush()
         return 0
-    count = _write(Path(args.file), records)
+    count = whole_file.write(Path(args.file), (entry.raw for entry in records))
     print(f"{count} records of log {log.log_id.hex()[:8]} in {args.file}; check them with packseal verify")
     return 0
 
@@ -75,14 +72,16 @@ def _check_receipt(audit: Audit, journal: Journal, log: Log, sinks: Mapping[byte
     if not sinks:
         print(f"{where}: not checked, the sink's key is not given (--sink-key PUB)", file=sys.stderr)
         return
-    try:
-        receipt = exchange.verify_receipt(raw, next(iter(sinks.values())))
-    except PacksealError as error:
-        audit.faults.add(f"{where}: {error}")
-        return
-    held = journal.record(log.log_id, receipt.sequence)
-    if receipt.log_id != log.log_id or held is None or held.hash != receipt.hash or delivered != receipt.sequence + 1:
-        audit.faults.add(f"{where}: it is about record {receipt.sequence}, which is not the one that is held here")
+    for sequence, kept in journal.receipts(log.log_id):
+        try:
+            receipt = exchange.verify_receipt(kept, next(iter(sinks.values())))
+        except PacksealError as error:
+            audit.faults.add(f"{where}: {error}")
+            continue
+        held = journal.record(log.log_id, receipt.sequence)
+        true = (receipt.log_id, receipt.sequence, receipt.hash)
+        if held is None or (log.log_id, sequence, held.hash) != true:
+            audit.faults.add(f"{where}: it is about record {receipt.sequence}, which is not the one that is held here")
 
 
 def _watched(journal: Journal, log: Log, what: str) -> Iterator[SealedRecord]:
@@ -92,27 +91,3 @@ def _watched(journal: Journal, log: Log, what: str) -> Iterator[SealedRecord]:
         yield entry
         progress.at(entry.sequence)
     progress.end()
-
-
-def _write(path: Path, records: Iterator[SealedRecord]) -> int:
-    """Write a whole file or none: a crash leaves the old one, or none, and perhaps a hidden part beside it."""
-    count = 0
-    part = None
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        part = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
-            for entry in records:
-                file.write(entry.raw)
-                count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(READABLE)
-        part.replace(path)
-        part = None
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
-    return count

@@ -147,6 +147,28 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
                 connection.execute("ROLLBACK")
 
 
+@contextmanager
+def unsynced_transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Like `transaction`, but a power cut may undo it: for what can be had again."""
+    with told(path):
+        connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        with transaction(connection, path):
+            yield
+    finally:
+        with told(path):
+            connection.execute("PRAGMA synchronous = FULL")
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn SQLite's failures within the block into StorageError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise storage_error(path, error) from error
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     try:
         return sqlite3.connect(

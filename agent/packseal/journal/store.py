@@ -19,7 +19,7 @@ from packseal.core.chain import Head, SealedRecord
 from packseal.core.errors import FormatError, StorageError, VerifyError
 from packseal.core.exchange import Receipt
 from packseal.core.record import parse, record_hash
-from packseal.journal import database
+from packseal.journal import database, receipts
 
 SEQUENCE_BITS = 40  # 35,000 years of a record per second
 
@@ -209,15 +209,13 @@ class Journal:
                 "journal does not hold"
             )
         # Not synced: a power cut here forgets the receipt, and the sink repeats it when it is next asked.
-        self._execute("PRAGMA synchronous = NORMAL")
-        try:
-            with self._transaction():
-                self._connection.execute(
-                    "UPDATE log SET delivered = ?, receipt = ? WHERE id = ? AND delivered < ?",
-                    (receipt.sequence + 1, receipt.raw, place.row, receipt.sequence + 1),
-                )
-        finally:
-            self._execute("PRAGMA synchronous = FULL")
+        with database.unsynced_transaction(self._connection, self._path):
+            newer = self._connection.execute(
+                "UPDATE log SET delivered = ?, receipt = ? WHERE id = ? AND delivered < ?",
+                (receipt.sequence + 1, receipt.raw, place.row, receipt.sequence + 1),
+            )
+            if newer.rowcount:
+                receipts.keep(self._connection, place.start, receipt)
 
     def delivered(self, log_id: bytes) -> int:
         """Return the sequence number of the first record that no receipt covers."""
@@ -228,6 +226,16 @@ class Journal:
         """Return the newest receipt as it was signed."""
         ((raw,),) = self._all("SELECT receipt FROM log WHERE id = ?", self._place(log_id).row)
         return None if raw is None else bytes(raw)
+
+    def receipts(self, log_id: bytes, sequence: int = 0) -> list[tuple[int, bytes]]:
+        """Return the receipts kept that cover record `sequence`, oldest first, with the number of the record named."""
+        place, newest, end = self._place(log_id), self.receipt(log_id), self.delivered(log_id)
+        with database.told(self._path):
+            found = receipts.kept(self._connection, place.start + sequence, place.start + end)
+        named = {at - place.start: raw for at, raw in found}
+        if newest is not None and sequence < end:
+            named[end - 1] = newest
+        return sorted(named.items())
 
     def stats(self) -> list[LogStats]:
         """Return what the journal holds of each log, oldest log first; its cost does not grow with the records."""
@@ -282,16 +290,8 @@ class Journal:
             raise StorageError(f"{self._path} is damaged: {error}; move it and its -wal file away") from error
 
     def _all(self, query: str, *values: int | bytes) -> list[tuple[Any, ...]]:
-        try:
+        with database.told(self._path):
             return self._connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise database.storage_error(self._path, error) from error
-
-    def _execute(self, statement: str) -> None:
-        try:
-            self._connection.execute(statement)
-        except sqlite3.Error as error:
-            raise database.storage_error(self._path, error) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

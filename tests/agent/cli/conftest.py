@@ -45,7 +45,7 @@ def recorded(request: pytest.FixtureRequest, tmp_path: Path) -> Recorded:
         journal.begin_log(BATTERY, LOG)
         journal.append(LOG, records, b"state")
         end = (LOG, records[5].sequence, records[5].hash)
-        raw = exchange.write_receipt(cose.Envelope(sink, "urn:example:sink", GATEWAY), end, WALL_MS)
+        raw = exchange.write_receipt(cose.Envelope(sink, "urn:example:sink", BATTERY), end, WALL_MS)
         journal.acknowledge(exchange.verify_receipt(raw, sink.public))
     export = tmp_path / "battery.records"
     export.write_bytes(b"".join(r.raw for r in records))

@@ -140,6 +140,40 @@ def test_the_newest_receipt_is_kept_and_an_older_one_ignored(path: Path, write: 
         assert (journal.delivered(LOG), journal.receipt(LOG)) == (4, newer.raw)
 
 
+def test_receipts_are_kept_so_that_none_is_far_from_a_record(path: Path, write: Writer, signer: FileSigner) -> None:
+    records = write(400)
+    with Journal.open(path) as journal:
+        journal.begin_log(BATTERY, LOG)
+        journal.begin_log("urn:example:neighbour", OTHER)
+        journal.append(LOG, records)
+        for record in records[9:300:3]:
+            journal.acknowledge(receipt_of(signer, record))
+        named = [number for number, _ in journal.receipts(LOG)]
+        assert named == [9, 75, 141, 207, 273, 297]  # every 64th and the newest, of receipts for each third record
+        assert [n for n, _ in journal.receipts(LOG, 142)] == [207, 273, 297]
+        assert journal.receipts(LOG, 298) == journal.receipts(OTHER) == []
+        assert journal.receipts(LOG, 297) == [(297, journal.receipt(LOG))]
+        for number, raw in journal.receipts(LOG):
+            assert exchange.verify_receipt(raw, signer.public).hash == records[number].hash
+
+
+def test_a_journal_of_an_older_program_keeps_receipts_from_then_on(
+    path: Path, write: Writer, signer: FileSigner
+) -> None:
+    records = write(200)
+    with Journal.open(path) as journal:
+        journal.begin_log(BATTERY, LOG)
+        journal.append(LOG, records)
+        journal.acknowledge(receipt_of(signer, records[5]))
+        journal._connection.execute("DROP TABLE receipt")  # as it was made before there was one
+    with Journal.open_to_read(path) as journal:
+        assert [number for number, _ in journal.receipts(LOG, 3)] == [5]
+    with Journal.open(path) as journal:
+        journal.acknowledge(receipt_of(signer, records[100]))
+        journal.acknowledge(receipt_of(signer, records[101]))
+        assert [number for number, _ in journal.receipts(LOG, 3)] == [100, 101]
+
+
 def test_a_receipt_for_another_record_changes_nothing(path: Path, write: Writer, signer: FileSigner) -> None:
     records = write(3)
     with Journal.open(path) as journal:
