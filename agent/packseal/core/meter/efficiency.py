@@ -8,11 +8,13 @@ from math import hypot
 
 import msgspec
 
+from packseal.core.bodies import LifecycleCode
 from packseal.core.declared import Declared
 from packseal.core.meter.loops import AS_PER_AH, FULL_V, WS_PER_KWH, Loop, LoopWatch
 from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Quantity
+from packseal.core.sample import Instant
 
 KEPT = 10
 COLDEST_C, HOTTEST_C = 15.0, 35.0
@@ -91,6 +93,13 @@ class Efficiency:
     def resume(self, gap_ns: int) -> None:  # noqa: ARG002  # however long: what went on meanwhile is not known
         """Go on after a stop: the loop that it cut is lost."""
         self._watch.forget()
+
+    def mark(self, code: LifecycleCode, at: Instant) -> None:  # noqa: ARG002  # the loops that follow have their own times
+        """Forget the loops of modules that are no longer there; a loop that another BMS began is lost."""
+        if code in {LifecycleCode.MODULE_REPLACED, LifecycleCode.BMS_REPLACED}:
+            self._watch.forget()
+        if code is LifecycleCode.MODULE_REPLACED:
+            self.state.loops.clear()
 
     def readings(self) -> list[Reading]:
         """Return the efficiency and its fade."""

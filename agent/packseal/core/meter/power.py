@@ -36,7 +36,7 @@ class Power:
         self._declared, self._delivers = declared, delivers
         self._curve = curve or OpenCircuit(declared)
         self._resistance = Resistance(declared, delivers, limit_ns, state, self._curve)
-        self.feed, self.resume = self._resistance.feed, self._resistance.resume
+        self.feed, self.resume, self.mark = self._resistance.feed, self._resistance.resume, self._resistance.mark
 
     @property
     def state(self) -> ResistanceState:

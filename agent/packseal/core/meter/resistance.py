@@ -10,12 +10,14 @@ from statistics import median
 
 import msgspec
 
+from packseal.core.bodies import LifecycleCode
 from packseal.core.declared import Declared
 from packseal.core.meter.open_circuit import OpenCircuit, Value
 from packseal.core.meter.pulse import STEP_C, Seen, Step, StepWatch, resistance
 from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Quantity
+from packseal.core.sample import Instant
 
 PULSE_S, OHMIC_S = 10.0, 1.0
 KEPT = 20
@@ -109,6 +111,14 @@ class Resistance:
         """Go on after a stop: a step that it cut is lost."""
         self._watch.forget()
         self._temperature = self._charge_pct = None
+
+    def mark(self, code: LifecycleCode, at: Instant) -> None:  # noqa: ARG002  # the steps that follow have their own times
+        """Forget the steps of modules that are no longer there; a step that another BMS began is lost."""
+        if code in {LifecycleCode.MODULE_REPLACED, LifecycleCode.BMS_REPLACED}:
+            self.resume(0)
+        if code is LifecycleCode.MODULE_REPLACED:
+            for found in (*self.state.ten, self.state.one):
+                found.clear()
 
     def ten_seconds(self, window: int = MIDDLE) -> Value | None:
         """Return the 10 s resistance of the pack in a window of charge with its uncertainty; None without steps."""

@@ -78,6 +78,11 @@ class RestWatch:
         state.number += 1
         self._new_hour()
 
+    def replaced(self) -> None:
+        """End the rest, and forget the counters: they are of another BMS from now on."""
+        self.forget()
+        self.state.counters_ah, self.state.resolution_ah = None, 0.0
+
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop of the gateway."""
         self._last_ns, self._looked_ns = None, -LOOK_NS

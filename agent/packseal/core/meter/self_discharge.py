@@ -8,12 +8,14 @@ from math import hypot
 
 import msgspec
 
+from packseal.core.bodies import LifecycleCode
 from packseal.core.declared import Declared
 from packseal.core.meter.open_circuit import OpenCircuit, Value
 from packseal.core.meter.rest import AS_PER_AH, Hour, RestState, RestWatch
 from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Quantity
+from packseal.core.sample import Instant
 
 RELAXED_S, LEAST_S = 3 * 3600.0, 72 * 3600.0
 MONTH_S = 30 * 86_400.0
@@ -92,6 +94,14 @@ class SelfDischarge:
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop: it was rest only if the BMS's counters will say so."""
         self._watch.resume(gap_ns)
+
+    def mark(self, code: LifecycleCode, at: Instant) -> None:  # noqa: ARG002  # the rests that follow have their own times
+        """Forget the rests of modules that are no longer there; a rest with another BMS is another rest."""
+        if code in {LifecycleCode.MODULE_REPLACED, LifecycleCode.BMS_REPLACED}:
+            self._watch.replaced()
+        if code is LifecycleCode.MODULE_REPLACED:
+            self.state.pairs.clear()
+            self.state.first, self.state.open = None, False
 
     def readings(self) -> list[Reading]:
         """Return the rate and its evolution."""
