@@ -97,14 +97,23 @@ def heads(message: Message) -> list[bytes]:
     return [bytes([first]) for first in range(256)] + [i.to_bytes(2, "little") for i in sorted(chosen)]
 
 
+def payloads(message: Message, fill: int) -> list[bytes]:
+    """Payloads of one byte but for their heads, and but for a multiplexer that is a byte further behind."""
+    made = [head + bytes([fill]) * (message.length - len(head)) for head in heads(message)]
+    for at in {s.start // 8 for s in message.signals if s.is_multiplexer and s.length == 8 and s.start >= 8}:
+        chosen = {i for s in message.signals for i in s.multiplexer_ids or ()}
+        blank = bytes([fill]) * message.length
+        made += [blank[:at] + bytes([i]) + blank[at + 1 :] for i in sorted(chosen)]
+    return made
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_mapped_signal_is_met_with_both_signs_and_both_ends(cases: dict[str, Case], name: str) -> None:
     case = cases[name]
     met: set[int] = set()
     for address, message in case.messages.items():
         for fill in (0x00, 0xFF, 0x7F, 0x80, 0x01):
-            for head in heads(message):
-                payload = head + bytes([fill]) * (message.length - len(head))
+            for payload in payloads(message, fill):
                 found, trouble = case.decode(address, payload)
                 if trouble is None:
                     assert found == case.expect(address, payload)
