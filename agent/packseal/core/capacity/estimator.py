@@ -78,6 +78,12 @@ class Estimator:
         self._tracker.anchors.clear()
         self.state.anchors.clear()
 
+    def renew(self) -> None:
+        """Forget the capacity and what was to lead to the next one: the battery holds other cells now."""
+        self.resume(0)
+        self.state.filter, self.state.given_as, self.state.wall_ms = FilterState(), None, 0
+        self._tracker.capacity_as = self._limits.rated_as
+
     def capacity_ah(self) -> tuple[float, float] | None:
         """Return the capacity now and its standard uncertainty with systematic terms; None before any evidence."""
         state = self.state.filter

@@ -10,6 +10,7 @@ from math import hypot
 
 import msgspec
 
+from packseal.core.bodies import LifecycleCode
 from packseal.core.capacity import Claim, ClaimState, Estimator, EstimatorState, Generic, Limits, Session
 from packseal.core.declared import Declared
 from packseal.core.meter.knowledge import Knowledge
@@ -18,7 +19,7 @@ from packseal.core.meter.reported import Reported
 from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import EventCode, Notice
+from packseal.core.sample import EventCode, Instant, Notice
 
 CLAIM = Channel(Quantity.STATE_OF_HEALTH_PCT)
 FULL_ENERGY = Channel(Quantity.FULL_CHARGE_ENERGY_KWH)
@@ -89,6 +90,19 @@ class Health:
         """Go on after a stop: what was known of the state of charge is known no more; the capacity stays."""
         if self.estimator is not None:
             self.estimator.resume(gap_ns)
+
+    def mark(self, code: LifecycleCode, at: Instant) -> None:  # noqa: ARG002 - sessions have their own times
+        """Begin anew: the capacity after a replaced module, and the BMS's claim, which then may rise, after either."""
+        if code not in (LifecycleCode.MODULE_REPLACED, LifecycleCode.BMS_REPLACED):
+            return
+        self.state.claim = ClaimState()
+        self._claim = Claim(self.state.claim)
+        if self.estimator is None:
+            return
+        if code is LifecycleCode.MODULE_REPLACED:
+            self.estimator.renew()
+        else:
+            self.estimator.resume(0)
 
     def _rose(self, claimed: float, view: View) -> list[Notice] | None:
         lowest = self.state.claim.lowest_pct
