@@ -12,7 +12,9 @@ import shutil
 import tempfile
 import tty
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Self
 
 from pymodbus.framer.rtu import FramerRTU
 
@@ -130,36 +132,23 @@ class ModbusLine:
 
     async def _carry(self, near: asyncio.StreamReader, write: Write) -> None:
         """Carry requests one by one to the devices, and back what they answer."""
-        ends = [await asyncio.open_connection(LOOPBACK, port) for port in self.ports]
-        queue: list[asyncio.Queue[bytes]] = [asyncio.Queue() for _ in ends]
-        pumps = [asyncio.create_task(_pump(end, q)) for (end, _), q in zip(ends, queue, strict=True)]
-        try:
+        async with AsyncExitStack() as stack:
+            ends: list[_End] = []
             while request := await near.read(ANSWER_BYTES):
-                await self._exchange(request, [w.write for _, w in ends], queue, write)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            for _, writer in ends:
-                writer.close()
+                if not ends:  # a serial line is there before its devices are
+                    ends = [await stack.enter_async_context(_End(port)) for port in self.ports]
+                await self._exchange(request, ends, write)
 
-    async def _exchange(
-        self, request: bytes, ask: list[Write], answers: list[asyncio.Queue[bytes]], write: Write
-    ) -> None:
+    async def _exchange(self, request: bytes, ends: "list[_End]", write: Write) -> None:
         is_dead = self.fault is LineFault.DEAD_UNIT and request[UNIT_AT[self.rtu] :][:1] == bytes((self._dead,))
         if self.mute or is_dead:
             return
         if self.fault is LineFault.NOISE:
             request = self._noisy(request)
-        heard = len(ask) if self.fault is LineFault.CLASH else 1
-        for late in answers:
-            while not late.empty():
-                late.get_nowait()
-        for number in range(heard):
-            ask[number](request)
-        said: list[bytes] = []
-        for number in range(heard):
-            with contextlib.suppress(TimeoutError):  # nobody answers a request that noise has changed
-                said.append(await asyncio.wait_for(answers[number].get(), ANSWER_S))
+        heard = ends if self.fault is LineFault.CLASH else ends[:1]
+        for end in heard:
+            end.ask(request)
+        said = [answer for end in heard if (answer := await end.answer())]
         if said:
             self.answers += 1
             await self._answer(said, write)
@@ -209,10 +198,38 @@ class ModbusLine:
         return body + FramerRTU.compute_CRC(body).to_bytes(CHECKSUM_BYTES, "big")
 
 
-async def _pump(source: asyncio.StreamReader, target: asyncio.Queue[bytes]) -> None:
-    with contextlib.suppress(OSError):
-        while answer := await source.read(ANSWER_BYTES):
-            target.put_nowait(answer)
+class _End:
+    """One connection to a device."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        self._reader, self._writer = await asyncio.open_connection(LOOPBACK, self._port)
+        self._pump = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pump.cancel()
+        self._writer.close()
+
+    def ask(self, request: bytes) -> None:
+        """Send a request, and forget what was answered late to the ones before."""
+        while not self._answers.empty():
+            self._answers.get_nowait()
+        self._writer.write(request)
+
+    async def answer(self) -> bytes:
+        """Return what it answers; nothing where it does not, as to a request that noise has changed."""
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self._answers.get(), ANSWER_S)
+        return b""
+
+    async def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while answer := await self._reader.read(ANSWER_BYTES):
+                self._answers.put_nowait(answer)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -1,6 +1,6 @@
 """Bands: which fault lasted from when to when, read off the steps as they are done."""
 
-from packseal_hil.rig.protocols import BusFault, RadioFault
+from packseal_hil.rig.protocols import BusFault, LineFault, RadioFault
 from packseal_hil.scenario.schema import ClockStep, Shape, Step
 from packseal_hil.story import Band
 
@@ -8,6 +8,7 @@ WELL = {
     "bus": (BusFault.NONE,),
     "babble": (0,),
     "radio": (RadioFault.NONE,),
+    "line": (LineFault.NONE,),
     "network": ("up", Shape()),
     "disk": ("free", "thaw"),
     "power": ("on",),

@@ -39,11 +39,13 @@ class Evidence:
     truth: Mapping[Field, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     told: Told | None = None
+    others: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    """The records of other batteries of this gateway, by their identifiers."""
 
     @property
     def events(self) -> Counter[str]:
         """How often each event is in the battery's log."""
-        return Counter(r.body.code.name.lower() for r in self.records if isinstance(r.body, Event))
+        return _events(self.records)
 
     @property
     def lifecycle(self) -> Counter[str]:
@@ -64,7 +66,7 @@ class Evidence:
     @property
     def samples(self) -> int:
         """Samples in all telemetry."""
-        return sum(r.body.count for r in self.records if isinstance(r.body, Telemetry))
+        return _samples(self.records)
 
     @property
     def last_snapshot(self) -> int | None:
@@ -77,13 +79,24 @@ class Evidence:
         readings = () if self.snapshot is None else self.snapshot["readings"]
         return next((reading for reading in readings if reading["field"] == name), None)
 
+    def of_others(self) -> dict[str, float]:
+        """Return the samples and events of the other batteries, as figures; the last part of their ids names them."""
+        figures: dict[str, float] = {}
+        for subject, records in self.others.items():
+            unit = subject.rpartition(":")[2]
+            figures[f"samples_of_{unit}"] = _samples(records)
+            figures[f"events_of_{unit}"] = _events(records).total()
+        return figures
+
 
 async def gather(journal: Path, operator: Operator, gateway_pem: bytes) -> Evidence:
     """Return what journal and sink say; raises RigError when one of them cannot be read or asked."""
     gateway, sink = cose.public_key_from_pem(gateway_pem), operator.places.public_key("sink")
     found = Evidence()
     try:
-        found.records, found.trouble = read_journal(journal, gateway)
+        by_battery, found.trouble = read_journal(journal, gateway)
+        found.records = by_battery.pop(BATTERY, ())
+        found.others = by_battery
         found.audits = audit(journal, operator.places.sink_database, gateway, sink)
     except PacksealError as error:
         found.trouble = found.trouble or str(error)
@@ -97,9 +110,21 @@ async def gather(journal: Path, operator: Operator, gateway_pem: bytes) -> Evide
     return found
 
 
-def read_journal(path: Path, key: cose.PublicKey) -> tuple[list[Record], str]:
-    """Return the battery's records, and what is wrong with any log's chain or signatures; raises RigError."""
-    records: list[Record] = []
+def _samples(records: Sequence[Record]) -> int:
+    return sum(r.body.count for r in records if isinstance(r.body, Telemetry))
+
+
+def _events(records: Sequence[Record]) -> Counter[str]:
+    return Counter(r.body.code.name.lower() for r in records if isinstance(r.body, Event))
+
+
+def read_journal(path: Path, key: cose.PublicKey) -> tuple[dict[str, list[Record]], str]:
+    """Return each battery's records, by its identifier, and what is wrong with any log's chain or signatures.
+
+    Raises:
+        RigError: there is no journal.
+    """
+    records: dict[str, list[Record]] = {}
     trouble = ""
     if not path.exists():
         raise RigError(f"there is no journal at {path}")
@@ -112,5 +137,5 @@ def read_journal(path: Path, key: cose.PublicKey) -> tuple[list[Record], str]:
             except PacksealError as error:
                 trouble = trouble or f"log {log.log_id.hex()[:8]}: {error}"
             if log.kind is LogKind.BATTERY:
-                records += map(record.parse, raws)
+                records.setdefault(log.subject, []).extend(map(record.parse, raws))
     return records, trouble

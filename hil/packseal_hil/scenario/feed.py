@@ -10,6 +10,7 @@ import msgspec
 
 from packseal.core.quantities import Channel
 from packseal_hil.battery import SimulatedBattery, open_battery
+from packseal_hil.faces.modbus_road import ModbusRoad
 from packseal_hil.faces.wired import SecondDevice, WiredBattery
 from packseal_hil.rig.protocols import CanFrame, Rig, Speaker
 from packseal_hil.scenario.schema import Scenario
@@ -75,9 +76,12 @@ class Feed:
         rig: whose bus or radio it is on.
         seed: of everything that is drawn by lot.
         began_s: this machine's monotonic time at which the story began.
+        modbus: the line, where that is the road.
     """
 
-    def __init__(self, scenario: Scenario, rig: Rig, seed: int, began_s: float) -> None:
+    def __init__(
+        self, scenario: Scenario, rig: Rig, seed: int, began_s: float, modbus: ModbusRoad | None = None
+    ) -> None:
         self.told = Told(scenario.expect.value)
         self._paused = Paused(open_battery(scenario.battery, seed), self.told)
         self._bus = rig.bus
@@ -85,6 +89,10 @@ class Feed:
         self._speakers: list[Speaker] = []
         if scenario.agent.road == "ble":
             self._speakers.append(rig.radio.battery(scenario.profile, self._paused))
+        elif modbus is not None:
+            others = [Paused(_twin(scenario, seed + number)) for number in range(scenario.line.units)]
+            double = others.pop()
+            self._speakers.append(modbus.batteries(scenario.profile, [self._paused, *others], double))
         else:
             self._speakers.append(WiredBattery(scenario.profile, self._paused, rig.bus))
         if scenario.bus.twin:
@@ -100,7 +108,7 @@ class Feed:
 
     @property
     def sent(self) -> int:
-        """What was said on the road: frames on a bus, notifications and values on the air."""
+        """What was said on the road: frames on a bus, notifications and values on the air, answers on a line."""
         return self._babbled + sum(speaker.frames for speaker in self._speakers)
 
     @property

@@ -37,6 +37,9 @@ class Look(msgspec.Struct, frozen=True):
     samples: int = 0
     pending: int = 0
     link: str = ""
+    cut: int = 0
+    unexpected: int = 0
+    doubles: int = 0
     uptime_s: float = 0
     memory_mib: float = 0
     cpu_s: float = 0
@@ -53,6 +56,13 @@ class Wiring:
     profile: str
     link: Mapping[str, Value]
     declared: Declared
+    units: int = 1
+    """How many batteries are read over the link, a Modbus one; see `other`."""
+
+
+def other(unit: int) -> str:
+    """Return the identifier of the battery that is this unit of a Modbus line, beside the scenario's own, unit 1."""
+    return f"{BATTERY}:{unit}"
 
 
 class Gateway:
@@ -211,17 +221,15 @@ def _configuration(agent: Agent, wiring: Wiring) -> str:
     battery: dict[str, Value] = {"id": BATTERY, "profile": wiring.profile}
     battery |= {k: v for k, v in (("period_s", agent.period_s), ("gap_s", agent.gap_s)) if v is not None}
     declared = {k: v for k, v in msgspec.structs.asdict(wiring.declared).items() if v is not None}
-    tables: dict[str, Mapping[str, Value]] = {
-        "[gateway]": gateway,
-        "[uplink]": uplink,
-        "[[battery]]": battery,
-        "[battery.link]": wiring.link,
-        "[battery.declared]": declared,
-    }
+    tables: list[tuple[str, Mapping[str, Value]]] = [("[gateway]", gateway), ("[uplink]", uplink)]
+    for unit in range(1, wiring.units + 1):
+        own = {"id": other(unit)} if unit > 1 else {}
+        link = dict(wiring.link) | ({"unit": unit} if unit > 1 else {})
+        tables += [("[[battery]]", battery | own), ("[battery.link]", link), ("[battery.declared]", declared)]
     # A JSON string is a TOML basic string (toml.io/en/v1.0.0#string), and repr of a finite float is a TOML float.
     lines = (
         [title, *(f"{k} = {json.dumps(v) if isinstance(v, str) else repr(v)}" for k, v in table.items())]
-        for title, table in tables.items()
+        for title, table in tables
     )
     return "\n".join("\n".join(part) for part in lines) + "\n"
 

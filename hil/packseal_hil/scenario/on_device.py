@@ -73,7 +73,9 @@ def look(journal: str, status: str) -> dict[str, Any]:
     if document:
         found["samples"] = sum(battery["samples"] for battery in document["batteries"])
         found["pending"] = document["journal"]["pending"]
-        found["link"] = document["batteries"][0]["link"]["state"]
+        link = document["batteries"][0]["link"]
+        found["link"] = link["state"]
+        found |= {name: link[name] for name in ("cut", "unexpected", "doubles")}
         found["uptime_s"] = document["gateway"]["uptime_s"]
         found["cpu_s"] = document["gateway"]["cpu_s"]
         found["memory_mib"] = peak_mib(pid)

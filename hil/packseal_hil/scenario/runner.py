@@ -121,7 +121,7 @@ async def _evidence(world: World) -> Evidence:
     found = await evidence.gather(journal, world.operator, world.gateway_pem)
     found.said = await world.gateway.said()
     found.truth = world.battery.truth()
-    found.figures = _figures(world)
+    found.figures = _figures(world) | found.of_others()
     found.told = None if world.feed is None else world.feed.told
     return found
 
@@ -140,6 +140,9 @@ def _figures(world: World) -> dict[str, float]:
     if world.feed is not None:
         figures["frames_sent"] = float(world.feed.sent)
         figures["requests_heard"] = float(world.feed.requests)
+    if world.modbus is not None:
+        figures["answers_spoiled"] = float(world.modbus.line.spoiled)
+        figures |= {f"answers_{n}": float(getattr(look, n)) for n in ("cut", "unexpected", "doubles")}
     return {name: value for name, value in figures.items() if value}
 
 

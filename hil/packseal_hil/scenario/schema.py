@@ -16,7 +16,7 @@ from packseal.core.quantities import BY_KEY
 from packseal.core.sample import EventCode
 from packseal.core.toml_error import decode_toml
 from packseal_hil.battery import BatterySpec
-from packseal_hil.rig.protocols import BusFault, Need, RadioFault, RigError
+from packseal_hil.rig.protocols import BusFault, LineFault, Need, RadioFault, RigError
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -72,7 +72,7 @@ class ClockStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 Service = Literal["stop", "start", "restart"]
 
-ACTIONS = ("bus", "babble", "radio", "network", "clock", "disk", "power", "broker", "sink", "agent", "second")
+ACTIONS = ("bus", "babble", "radio", "line", "network", "clock", "disk", "power", "broker", "sink", "agent", "second")
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +90,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     babble: Annotated[int, msgspec.Meta(ge=0, le=20_000)] | None = None
     """Frames a second that a broken node sends besides; 0 ends it."""
     radio: RadioFault | None = None
+    line: LineFault | None = None
     network: Literal["up", "down"] | Shape | None = None
     clock: Literal["synchronise"] | ClockStep | None = None
     disk: Literal["fill", "free", "freeze", "thaw"] | None = None
@@ -126,7 +127,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Whether everything is done as on a new machine: `packseal init`, and decoders made from the profile's DBC."""
     zero: Literal["sample", "start"] = "sample"
     """What the times of the steps count from."""
-    road: Literal["can", "ble"] = "can"
+    road: Literal["can", "ble", "modbus"] = "can"
     """Over which it reads the battery."""
     profile: str | None = None
     """What it takes the battery for, and what the battery speaks as; None: that of [bus]."""
@@ -138,6 +139,16 @@ class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     profile: str = "packseal/reference96"
     twin: bool = False
     """Whether a second battery with the same ids is on the bus, at 30 points more or less state of charge."""
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[line]: the Modbus line of `road = "modbus"`."""
+
+    transport: Literal["tcp", "rtu", "rtu_over_tcp"] = "tcp"
+    """`rtu` is a serial line where the agent runs on this machine, else its frames over TCP."""
+    units: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    """How many batteries are on it and read by the agent: the scenario's as unit 1, the others at 30 points more or
+    less state of charge. What becomes of those are the figures samples_of_2, events_of_2 and so on."""
 
 
 class Compressed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -215,6 +226,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     agent: Agent = msgspec.field(default_factory=Agent)
     battery: BatterySpec = msgspec.field(default_factory=BatterySpec)
     bus: Bus = msgspec.field(default_factory=Bus)
+    line: Line = msgspec.field(default_factory=Line)
     compressed: Compressed | None = None
     before: tuple[Step, ...] = ()
     """Done before the agent starts."""
@@ -231,12 +243,20 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("a [[before]] step has no time: it is done before the agent starts")
         if self.compressed is not None and self.bus.twin:
             raise ValueError("a twin speaks on a live bus only: leave [compressed] out")
+        faults = {step.line for step in (*self.before, *self.step)} - {None}
+        if self.agent.road != "modbus" and (faults or self.line != Line()):
+            raise ValueError('[line] and steps with `line` belong to [agent] road = "modbus"')
+        if LineFault.DIES in faults and self.line.transport != "tcp":
+            raise ValueError('line = "dies" is of a peer that is connected to: it needs [line] transport = "tcp"')
         if self.agent.road == "can":
             return
-        if self.agent.profile is None or Need.BLUETOOTH not in self.needs:
-            raise ValueError('[agent] road = "ble" needs [agent] profile, and "bluetooth" among the needs')
+        road = f'[agent] road = "{self.agent.road}"'
+        if self.agent.profile is None:
+            raise ValueError(f"{road} needs [agent] profile")
+        if self.agent.road == "ble" and Need.BLUETOOTH not in self.needs:
+            raise ValueError(f'{road} needs "bluetooth" among the needs')
         if self.compressed is not None or self.bus.twin:
-            raise ValueError('[agent] road = "ble" is read live, from one battery: leave [compressed] and twin out')
+            raise ValueError(f"{road} is read live, and has no bus: leave [compressed] and twin out")
 
 
 def load(path: Path) -> Scenario:

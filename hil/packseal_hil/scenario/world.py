@@ -9,7 +9,8 @@ from pathlib import Path
 from packseal.core.quantities import Channel
 from packseal_hil.battery import SimulatedBattery, open_battery
 from packseal_hil.faces import CanFace, recordings
-from packseal_hil.rig.protocols import BusFault, RadioFault, Reaching, Rig, RigError
+from packseal_hil.faces.modbus_road import ModbusRoad
+from packseal_hil.rig.protocols import BusFault, LineFault, RadioFault, Reaching, Rig, RigError
 from packseal_hil.scenario.bands import Bands
 from packseal_hil.scenario.feed import Feed, Signals
 from packseal_hil.scenario.gateway import GATEWAY, RECORDING, STOP_S, Gateway, Wiring
@@ -37,6 +38,9 @@ class World:
         self.watch = Watch(self.gateway, self.operator, self.began_s)
         self.bands = Bands()
         self.feed: Feed | None = None
+        self.modbus: ModbusRoad | None = None
+        if scenario.agent.road == "modbus":
+            self.modbus = ModbusRoad(scenario.line.transport, rig.device, rig.network, SEED)
         self.signals = Signals(hours=True)
         self.battery: SimulatedBattery
         self.gateway_pem = b""
@@ -55,12 +59,12 @@ class World:
     async def _set_up(self) -> None:
         if isinstance(self.rig.network, Reaching):
             await self.rig.network.reach(self.operator.broker.port)
-        link = dict(await self.rig.radio.on() if self.scenario.agent.road == "ble" else self.rig.bus.link)
+        link = dict(await self._link())
         if self.scenario.compressed is not None:
             link = {"kind": "recording", "path": RECORDING}
             self.battery = open_battery(self.scenario.battery, SEED)
         else:
-            self.feed = Feed(self.scenario, self.rig, SEED, self.began_s)
+            self.feed = Feed(self.scenario, self.rig, SEED, self.began_s, self.modbus)
             self.battery = self.feed.battery
         wiring = Wiring(
             host=self.rig.network.host,
@@ -69,12 +73,19 @@ class World:
             profile=self.scenario.profile,
             link=link,
             declared=self.battery.declared(),
+            units=self.scenario.line.units,
         )
         self.gateway_pem = await self.gateway.prepare(self.scenario.agent, wiring)
         self.operator.enrol(self.gateway_pem, GATEWAY)
         if self.scenario.compressed is not None:
             recording = await asyncio.to_thread(self._record)
             await self.rig.device.put(f"{self.gateway.directory}/{RECORDING}", recording)
+
+    async def _link(self) -> Mapping[str, str | int]:
+        """Return the agent's [battery.link] table of the scenario's road."""
+        if self.modbus is not None:
+            return await self.modbus.on()
+        return await self.rig.radio.on() if self.scenario.agent.road == "ble" else self.rig.bus.link
 
     async def do(self, step: Step) -> None:
         """Do one step, whatever its time."""
@@ -95,6 +106,8 @@ class World:
             if gateway is not None:
                 with contextlib.suppress(RigError):  # it may be off; what went wrong before is what must be told
                     await gateway.leave()
+        if self.modbus is not None:
+            await self.modbus.close()
         await self.operator.stop()
 
     def _record(self) -> bytes:
@@ -122,6 +135,12 @@ class World:
         if step.radio is not None:
             await self.rig.radio.fault(step.radio)
             if step.radio is RadioFault.NONE:
+                self.watch.mended()
+
+    async def _do_line(self, step: Step) -> None:
+        if step.line is not None and self.modbus is not None:
+            await self.modbus.fault(step.line)
+            if step.line is LineFault.NONE:
                 self.watch.mended()
 
     async def _do_network(self, step: Step) -> None:

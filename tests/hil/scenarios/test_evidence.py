@@ -37,7 +37,8 @@ def change(path: Path, statement: str) -> None:
 def test_a_sound_journal_is_read_whole(journal: Path, signer: FileSigner) -> None:
     records, trouble = evidence.read_journal(journal, signer.public)
     assert trouble == ""
-    assert [record.body for record in records] == list(logs.GOOD)
+    assert records.keys() == {BATTERY}
+    assert [record.body for record in records[BATTERY]] == list(logs.GOOD)
 
 
 def test_another_key_is_told(journal: Path, tmp_path: Path) -> None:

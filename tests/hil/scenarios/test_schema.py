@@ -61,6 +61,10 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ("[agent]", '[[before]]\nat_s = 3\nbus = "off"\n[agent]', ["[[before]] step has no time"]),
         ("[agent]", "[compressed]\nhours = 1\n[bus]\ntwin = true\n[agent]", ["twin", "live bus only"]),
         ("[agent]", '[battery]\nchemistry = "lead"\n[agent]', ["battery.chemistry", "allowed are lfp, nmc"]),
+        ("[agent]", "[line]\nunits = 2\n[agent]", ["[line]", 'belong to [agent] road = "modbus"']),
+        ('network = "down"', 'line = "noise"', ["steps with `line`", 'belong to [agent] road = "modbus"']),
+        ("[agent]", '[agent]\nroad = "modbus"', ['road = "modbus" needs [agent] profile']),
+        ("[agent]", '[bus]\ntwin = true\n[agent]\nroad = "modbus"\nprofile = "pace/rs485"', ["has no bus", "twin"]),
         ("[agent]", "[agent", ["not TOML"]),
         ("network = { loss", "clock = { by_s = 1, to_s = 2 }\n#", ["step[1].clock", "exactly one of by_s and to_s"]),
     ],
@@ -73,6 +77,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, said: list[s
     assert str(tmp_path / "s.toml") in text
     assert [part for part in said if part not in text] == [], text
     assert "\n" not in text.removeprefix(str(tmp_path))
+
+
+def test_a_peer_that_dies_is_one_that_is_connected_to(tmp_path: Path) -> None:
+    modbus = GOOD.replace("[agent]", '[agent]\nroad = "modbus"\nprofile = "pace/rs485"')
+    dies = modbus.replace('network = "down"', 'line = "dies"')
+    assert load(tmp_path, dies).step[0].action == "line"
+    with pytest.raises(RigError, match=r'needs \[line\] transport = "tcp"'):
+        load(tmp_path, dies.replace("[agent]", '[line]\ntransport = "rtu"\n[agent]'))
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
