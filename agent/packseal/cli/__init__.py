@@ -24,6 +24,7 @@ COMMANDS = {
     "profiles": "which batteries are supported, what they deliver and how well that is checked",
     "probe": "which profile fits a live bus or a recording, and which ids none knows",
     "capture": "write what a live bus says to a file, only listening",
+    "estimate": "capacity, state of health and every field from a table of a battery's log",
     "fields": "every field of the passport: who must carry it, and how it comes about",
     "decode": "show what a recording, or one answer of a battery, says in quantities",
     "demo": "a simulated battery, an agent, a sink and its page on this machine",

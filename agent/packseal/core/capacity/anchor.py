@@ -45,7 +45,8 @@ class Anchor(msgspec.Struct, frozen=True):
     """A state of charge (0 to 1) known to `sd`, with the running sums at that moment.
 
     `charge_as` is the signed integral of the current, `moved_as` that of its magnitude, `heated_as` the part of that at
-    a known temperature and `heat` its integral times temperature; `elapsed_s` the time that passed, gaps included.
+    a known temperature and `heat` its integral times temperature; `elapsed_s` the time that passed,
+    `observed_s` the same without gaps.
     """
 
     kind: int
@@ -56,6 +57,7 @@ class Anchor(msgspec.Struct, frozen=True):
     heated_as: float
     heat: float
     elapsed_s: float
+    observed_s: float
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -89,7 +91,7 @@ def pair(first: Anchor, last: Anchor) -> Pair | None:
     moved_as = last.charge_as - first.charge_as
     if abs(span) < LEAST_SPAN or span * moved_as <= 0:
         return None
-    hours = (last.elapsed_s - first.elapsed_s) / 3600
+    hours = (last.observed_s - first.observed_s) / 3600
     detours = (last.moved_as - first.moved_as) / abs(moved_as) - 1
     relative = hypot(first.sd, last.sd, OFFSET_C_RATE * hours, EFFICIENCY_SD * detours) / abs(span)
     heated_as = last.heated_as - first.heated_as

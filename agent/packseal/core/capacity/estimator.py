@@ -129,15 +129,21 @@ class Estimator:
     def _close(self, wall_ms: int) -> Session | None:
         """End a session here if enough charge went through, and take over what it tells."""
         state, tracker = self.state, self._tracker.state
-        fresh = [a for a in state.anchors if a.elapsed_s > state.closed_s]
+        # An anchor from the middle of a stretch can begin a session, but not end it.
+        near_as = LEAST_SHARE / 2 * self._limits.rated_as
+        at_end = [a for a in state.anchors if abs(tracker.charge_as - a.charge_as) < near_as]
+        fresh = [a for a in at_end if a.elapsed_s > state.closed_s]
         moved_as = tracker.charge_as - state.closed_as
         if abs(moved_as) < LEAST_SHARE * self._limits.rated_as:
             return None
-        older = state.anchors
+        older = list(state.anchors)
         pairs = [
             p for last in fresh for first in older if first.elapsed_s < last.elapsed_s and (p := pair(first, last))
         ]
         state.closed_s, state.closed_as = tracker.elapsed_s, tracker.charge_as
+        if any(a.kind in (Kind.FULL, Kind.EMPTY) for a in fresh):
+            # What came before would tell of the capacity as it was then.
+            state.anchors[:] = at_end
         if not pairs:
             reason = "no anchor at its end" if not fresh else "no anchor at its beginning, or too little between"
             return Session(wall_ms, Grade.D, None, None, None, None, None, moved_as / AS_PER_AH, "", reason)

@@ -69,6 +69,7 @@ class TrackerState(msgspec.Struct):
     heated_as: float = 0.0
     heat: float = 0.0
     elapsed_s: float = 0.0
+    gaps_s: float = 0.0
     tick_s: float = 0.0
     ticked_as: float = 0.0
     mode: int = RESTING
@@ -166,6 +167,7 @@ class Tracker:
         state = self.state
         self._end()
         state.elapsed_s += max(seconds, 0.0)
+        state.gaps_s += max(seconds, 0.0)
         state.track, state.trail = [], []
         before_s = state.since_s if state.mode == RESTING else state.elapsed_s - max(seconds, 0.0)
         state.last_ns = None
@@ -263,8 +265,9 @@ class Tracker:
 
     def _tell(self, kind: Kind, soc: float, sd: float) -> None:
         state = self.state
-        sums = (state.charge_as, state.moved_as, state.heated_as, state.heat, state.elapsed_s)
-        self.anchors.append(Anchor(kind, soc, sd, *sums))
+        sums = (state.charge_as, state.moved_as, state.heated_as, state.heat)
+        times = (state.elapsed_s, state.elapsed_s - state.gaps_s)
+        self.anchors.append(Anchor(kind, soc, sd, *sums, *times))
 
     def _tick(self, view: Seen, current: float, cell: float) -> None:
         state = self.state

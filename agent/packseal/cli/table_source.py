@@ -1,0 +1,165 @@
+"""A table of samples from a csv, csv.gz or parquet file: columns t_s, v_v, i_a[, temp_c][, soc_pct][, soh_pct]."""
+
+import csv
+import gzip
+import importlib
+import io
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+from packseal.cli.present import safe
+from packseal.core.errors import InputError
+
+NEEDED = ("t_s", "v_v", "i_a")
+ALLOWED = (*NEEDED, "temp_c", "soc_pct", "soh_pct")
+EMPTY = ("", "nan", "na", "null", "none")
+LONGEST_PERIOD_S = 300.0
+STEADY = 0.1
+SHARE = 0.95
+
+
+@dataclass(slots=True)
+class Table:
+    """Columns of equal length, NaN for what a row does not say. `skipped` rows lacked time, voltage or current."""
+
+    columns: dict[str, array[float]] = field(default_factory=dict)
+    skipped: int = 0
+    unordered: int = 0
+
+    def __len__(self) -> int:
+        return len(self.columns["t_s"])
+
+    def rows(self) -> Iterator[tuple[float, ...]]:
+        """Return the rows as tuples in the order of ALLOWED, NaN for a column that is not there."""
+        absent = array("d", [nan]) * len(self)
+        return zip(*(self.columns.get(name, absent) for name in ALLOWED), strict=True)
+
+    def period_s(self) -> float:
+        """Return the sample period: of steps between equal currents that flow, the longer ones; at most 5 min.
+
+        The median of all steps would call a slow charge between fast drives one long gap.
+        """
+        times, amps = self.columns["t_s"], self.columns["i_a"]
+        steps = sorted(b - a for a, b in pairwise(times) if b > a)
+        if not steps:
+            return 1.0
+        least_a = 0.02 * max(map(abs, amps))
+        loaded = sorted(
+            b - a
+            for (a, b), (i, j) in zip(pairwise(times), pairwise(amps), strict=True)
+            if b > a and abs(i) > least_a and abs(j - i) <= STEADY * abs(i)
+        )
+        longer = loaded[int(SHARE * (len(loaded) - 1))] if loaded else 0.0
+        return min(max(steps[len(steps) // 2], longer), LONGEST_PERIOD_S)
+
+
+def read(path: Path) -> Table:
+    """Return the table in a file.
+
+    Raises:
+        InputError: it cannot be read, lacks a column, or a row holds what is no number; names the line.
+    """
+    if path.suffix in (".parquet", ".pq"):
+        return _parquet(path)
+    try:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8-sig") as file
+        ):
+            return _csv(path, file)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 text; a table is csv, csv.gz or parquet") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path} is no whole gzip file: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _csv(path: Path, file: Iterable[str] | io.TextIOBase) -> Table:
+    reader = csv.reader(file)
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        places = _places(path, names)
+        table = Table({name: array("d") for name in places})
+        last = [-1e300]
+        for cells in reader:
+            if not cells:
+                continue
+            try:
+                values = {n: _number(cells[i]) for n, i in places.items()}
+            except IndexError:
+                raise InputError(f"{path}, line {reader.line_num}: {len(cells)} of {len(names)} columns") from None
+            except ValueError:
+                raise InputError(_bad(path, reader.line_num, cells, places)) from None
+            _add(table, values, last)
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: {error}") from error
+    return _whole(path, table)
+
+
+def _places(path: Path, names: list[str]) -> dict[str, int]:
+    lacking = [name for name in NEEDED if name not in names]
+    if lacking:
+        there = ", ".join(safe(name, 40) for name in names[:12]) or "none"
+        raise InputError(f"{path}: there is no column {lacking[0]}; needed are {', '.join(NEEDED)}, found were {there}")
+    return {name: names.index(name) for name in ALLOWED if name in names}
+
+
+def _number(text: str) -> float:
+    text = text.strip()
+    return nan if text.lower() in EMPTY else float(text)
+
+
+def _bad(path: Path, line: int, cells: list[str], places: dict[str, int]) -> str:
+    for name, place in places.items():
+        try:
+            _number(cells[place])
+        except ValueError:
+            return f"{path}, line {line}: {name} is {safe(cells[place], 40)!r}, which is no number"
+    return f"{path}, line {line}: not a row of numbers"
+
+
+def _add(table: Table, values: dict[str, float], last: list[float]) -> None:
+    if not all(isfinite(values[name]) for name in NEEDED):
+        table.skipped += 1
+    elif values["t_s"] <= last[0]:
+        table.unordered += 1
+    else:
+        last[0] = values["t_s"]
+        for name, value in values.items():
+            table.columns[name].append(value if isfinite(value) else nan)
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        # Not among packseal's own dependencies: it is 100 MB, and csv.gz carries the same.
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise InputError(f"{path}: reading parquet needs pyarrow: pip install pyarrow, or write csv.gz") from error
+    try:
+        whole: Any = parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    places = _places(path, list(whole.schema.names))
+    said = [whole.column(name).to_pylist() for name in places]
+    table, last = Table({name: array("d") for name in places}), [-1e300]
+    for number, cells in enumerate(zip(*said, strict=True), 1):
+        try:
+            values = {n: nan if c is None else float(c) for n, c in zip(places, cells, strict=True)}
+        except (TypeError, ValueError):
+            raise InputError(f"{path}, row {number}: {safe(str(cells))} are not all numbers") from None
+        _add(table, values, last)
+    return _whole(path, table)
+
+
+def _whole(path: Path, table: Table) -> Table:
+    if len(table) == 0:
+        raise InputError(f"{path} has no row with time, voltage and current")
+    return table

@@ -1,0 +1,78 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from packseal.cli import main
+
+DECLARED = 'chemistry = "nmc"\nrated_capacity_ah = 10\ncell_voltage_max_v = 4.2\ncell_voltage_min_v = 3.0\n'
+
+
+def rows(sign: float = 1.0, step_s: float = 20.0) -> list[str]:
+    """A 9 Ah cell with a straight curve from 3.0 to 4.2 V, cycled at 4.5 A, three hours away after each charge."""
+    text, t_s, charge_ah = ["t_s,v_v,i_a,temp_c"], 0.0, 4.0
+    for _ in range(3):
+        for amps, end_ah in ((4.5, 9.0), (0.0, None), (-4.5, 0.0), (0.0, None)):
+            for _ in range(1000):
+                t_s += step_s
+                charge_ah += amps * step_s / 3600
+                text.append(f"{t_s},{3 + 1.2 * charge_ah / 9 + 0.002 * amps:.4f},{sign * amps},25")
+                if end_ah is None or (charge_ah - end_ah) * amps >= 0:
+                    break
+            t_s += 10_800 if end_ah == 9.0 else 0
+    return text
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Path:
+    path = tmp_path / "declared.toml"
+    path.write_text(DECLARED)
+    return path
+
+
+def written(tmp_path: Path, text: list[str]) -> str:
+    path = tmp_path / "log.csv.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("\n".join(text) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0], ids=["charging positive", "the wrong way round"])
+def test_a_log_with_gaps_gives_the_capacity_and_says_of_a_turned_current(
+    tmp_path: Path, declared: Path, sign: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = written(tmp_path, rows(sign))
+    plot = tmp_path / "capacity.svg"
+    assert main(["estimate", log, "--declared", str(declared), "--json", "--sessions", "--plot", str(plot)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["fields"]["remaining_capacity"]["value"] == pytest.approx(9.0, abs=0.1)
+    assert found["current_sign_reversed"] is (sign < 0)
+    assert {s["grade"] for s in found["sessions"] if s["updated"]} == {"A"}
+    assert all(s["reason"] for s in found["sessions"] if not s["updated"])
+    assert plot.read_text().startswith("<svg")
+
+
+def test_every_session_has_a_line(tmp_path: Path, declared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", written(tmp_path, rows()), "--declared", str(declared), "--sessions"]) == 0
+    text = capsys.readouterr().out
+    assert "full-empty" in text
+    assert "Remaining capacity" in text
+    assert "taken for one cell" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (["t_s,v_v", "1,2"], "no column i_a"),
+        (["t_s,v_v,i_a", "1,3.7,0", "2,3.7,much"], "line 3: i_a is 'much'"),
+        (["t_s,v_v,i_a", "1,3.7"], "line 2: 2 of 3 columns"),
+        (["t_s,v_v,i_a"], "no row with time"),
+    ],
+    ids=["column", "number", "short", "empty"],
+)
+def test_what_is_wrong_with_a_table_is_said(
+    tmp_path: Path, text: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["estimate", written(tmp_path, text), "--set", "rated_capacity_ah=10"]) == 1
+    assert says in capsys.readouterr().err
