@@ -24,8 +24,8 @@ ROWS = (
         A,
         "charge between two anchors of known state of charge over their distance, sessions fused; until there is one, "
         "the full-charge capacity that the BMS states",
-        (Quantity.PACK_CURRENT_A,),
-        ("rated_capacity_ah",),
+        (Quantity.PACK_CURRENT_A, Quantity.PACK_VOLTAGE_V),
+        ("rated_capacity_ah", "cells_in_series"),
     ),
     Row(
         Field.RATED_CAPACITY,
@@ -44,8 +44,8 @@ ROWS = (
         Rules(M("EC 52"), M("EC 52"), C("EC 52; DIN: M"), C("EC 52; DIN: M")),
         B,
         "(1 - remaining capacity / rated capacity) * 100 (ISO 12405-4)",
-        (Quantity.PACK_CURRENT_A,),
-        ("rated_capacity_ah",),
+        (Quantity.PACK_CURRENT_A, Quantity.PACK_VOLTAGE_V),
+        ("rated_capacity_ah", "cells_in_series"),
     ),
     Row(
         Field.REMAINING_ENERGY,
@@ -53,9 +53,9 @@ ROWS = (
         "decimal",
         Rules(R("DIN"), NOT, NOT, NOT),
         A,
-        "remaining capacity * mean voltage while discharging",
+        "our remaining capacity * mean voltage while discharging; until there is one, the energy that the BMS states",
         (Quantity.PACK_CURRENT_A, Quantity.PACK_VOLTAGE_V),
-        ("rated_capacity_ah",),
+        ("rated_capacity_ah", "cells_in_series"),
     ),
     Row(
         Field.STATE_OF_CHARGE,

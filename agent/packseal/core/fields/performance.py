@@ -5,6 +5,8 @@ from packseal.core.passport import Field
 from packseal.core.quantities import Quantity
 
 A, B = Update.UP_TO_DATE, Update.STATUS_CHANGE
+RATED = ("rated_capacity_ah",)
+CELLS = ("rated_capacity_ah", "cells_in_series", "chemistry")
 PULSE = (Quantity.PACK_CURRENT_A, Quantity.PACK_VOLTAGE_V)
 POWER = Rules(M("EC 53"), M("EC 53"), C("EC 53"), C("EC 53"))
 POWER_AT = "the declared power; after a change of status the remaining power as it stood then"
@@ -14,7 +16,10 @@ REMAINING_POWER = Rules(
     M("VII A(2) where possible, DIN; EC 63: C"),
     C("EC 63"),
 )
-FROM_RESISTANCE = "lower voltage limit * (open-circuit voltage at that charge - limit) / 10 s resistance, an estimate"
+FROM_RESISTANCE = (
+    "lower voltage limit * (open-circuit voltage at that charge - limit) / 10 s resistance, with no more "
+    "current than is declared; an estimate"
+)
 FADES = C("EC 54; DIN: M")
 
 ROWS = (
@@ -28,7 +33,7 @@ ROWS = (
         A,
         FROM_RESISTANCE,
         PULSE,
-        ("cells_in_series", "cell_voltage_min_v"),
+        (*CELLS, "cell_voltage_min_v"),
     ),
     Row(
         Field.REMAINING_POWER_AT_20,
@@ -38,7 +43,7 @@ ROWS = (
         A,
         FROM_RESISTANCE,
         PULSE,
-        ("cells_in_series", "cell_voltage_min_v"),
+        (*CELLS, "cell_voltage_min_v"),
     ),
     Row(
         Field.POWER_FADE,
@@ -46,9 +51,9 @@ ROWS = (
         "integer",
         Rules(M("EC 54"), M("EC 54"), FADES, FADES),
         B,
-        "(1 - remaining power / declared power) * 100",
+        "(1 - remaining power / declared power) * 100, the greater of that at 80 % and at 20 % where both are declared",
         PULSE,
-        ("cells_in_series", "cell_voltage_min_v", "initial_power_at_80_w"),
+        (*CELLS, "cell_voltage_min_v", "initial_power_at_80_w"),
     ),
     Row(
         Field.ROUND_TRIP_EFFICIENCY,
@@ -66,8 +71,10 @@ ROWS = (
         "integer",
         Rules(X("EC 64"), M("EC 64, VII A(3) where possible"), M("VII A(3) where possible, DIN; EC 64: C"), C("EC 64")),
         A,
-        "energy out / energy in between two moments of equal state of charge",
+        "energy out / energy in between two moments of equal state of charge; where the BMS states none, by "
+        "open-circuit voltage, with chemistry and cells in series; a rated energy serves in place of the nominal voltage",
         (*PULSE, Quantity.STATE_OF_CHARGE_PCT),
+        (*RATED, "nominal_voltage_v"),
     ),
     Row(
         Field.ROUND_TRIP_EFFICIENCY_FADE,
@@ -77,7 +84,7 @@ ROWS = (
         B,
         "(1 - remaining efficiency / declared efficiency) * 100",
         (*PULSE, Quantity.STATE_OF_CHARGE_PCT),
-        ("initial_round_trip_efficiency_pct",),
+        (*RATED, "nominal_voltage_v", "initial_round_trip_efficiency_pct"),
     ),
     Row(
         Field.SELF_DISCHARGE_RATE,
@@ -87,7 +94,7 @@ ROWS = (
         B,
         "charge lost between the open-circuit voltages at both ends of a long rest, per 30 days",
         PULSE,
-        ("rated_capacity_ah",),
+        CELLS,
     ),
     Row(
         Field.SELF_DISCHARGE_EVOLUTION,
@@ -97,7 +104,7 @@ ROWS = (
         B,
         "(rate - declared rate) / declared rate * 100; no source gives a formula, this is our reading",
         PULSE,
-        ("rated_capacity_ah", "initial_self_discharge_pct_month"),
+        (*CELLS, "initial_self_discharge_pct_month"),
     ),
     Row(
         Field.INTERNAL_RESISTANCE,
@@ -107,6 +114,7 @@ ROWS = (
         B,
         "voltage change / current change 10 s after a current step (IEV 482-03-36), median of the newest",
         PULSE,
+        RATED,
     ),
     Row(
         Field.OHMIC_RESISTANCE,
@@ -116,6 +124,7 @@ ROWS = (
         A,
         "the same within 1 s: mostly ohmic",
         PULSE,
+        RATED,
     ),
     Row(
         Field.INTERNAL_RESISTANCE_INCREASE,
@@ -125,6 +134,6 @@ ROWS = (
         B,
         "(10 s resistance - declared resistance) / declared resistance * 100",
         PULSE,
-        ("initial_resistance_ohm",),
+        (*RATED, "initial_resistance_ohm"),
     ),
 )
