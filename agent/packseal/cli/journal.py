@@ -4,7 +4,7 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from packseal.cli import journal_check, journal_list, journal_prove
+from packseal.cli import journal_check, journal_list, journal_prove, journal_whole
 from packseal.cli.journal_source import Source, open_source
 
 ACTIONS = {
@@ -12,6 +12,8 @@ ACTIONS = {
     "show": (journal_list.run_show, "show one record in full"),
     "export": (journal_check.run_export, "write one battery's records to a file for packseal verify"),
     "prove": (journal_prove.run_prove, "write a record with the sink's receipt for it, for packseal verify"),
+    "check": (journal_whole.run_check, "check that the file is whole, also while an agent writes; needs no key"),
+    "backup": (journal_whole.run_backup, "copy the journal to a file, also while an agent writes"),
     "verify": (journal_check.run_verify, "check everything: signatures, chains, receipts and the index"),
 }
 KINDS = ("snapshot", "telemetry", "event", "gap", "lifecycle")
@@ -52,6 +54,10 @@ def _export_arguments(action: argparse.ArgumentParser) -> None:
     action.add_argument("file", metavar="FILE", help="where to write; - is standard output")
 
 
+def _backup_arguments(action: argparse.ArgumentParser) -> None:
+    action.add_argument("file", metavar="FILE", help="where to write")
+
+
 def _prove_arguments(action: argparse.ArgumentParser) -> None:
     action.add_argument("sequence", type=_count, metavar="SEQ", help="sequence number of the record to prove")
     action.add_argument("file", metavar="FILE", nargs="?", help="default: record-SEQ.proof; - is standard output")
@@ -67,6 +73,8 @@ _ARGUMENTS = {
     "show": _show_arguments,
     "export": _export_arguments,
     "prove": _prove_arguments,
+    "check": lambda _: None,
+    "backup": _backup_arguments,
     "verify": _verify_arguments,
 }
 

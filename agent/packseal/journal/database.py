@@ -51,7 +51,7 @@ _SENTENCES = {
     sqlite3.SQLITE_PERM: "{path} or its directory cannot be written: mount it read-write and check its owner",
     sqlite3.SQLITE_CANTOPEN: "{path} cannot be opened: check that its directory exists and who may write to it",
     sqlite3.SQLITE_IOERR: "the disk that holds {path} fails to read or write ({error}): check it and the kernel log",
-    sqlite3.SQLITE_CORRUPT: "{path} is damaged: move it and its -wal file away, the agent then begins new logs",
+    sqlite3.SQLITE_CORRUPT: "{path} is damaged: stop the agent; packseal journal repair saves what is sound",
     sqlite3.SQLITE_NOTADB: "{path} is not a packseal journal: move it away or name another path",
     sqlite3.SQLITE_BUSY: "{path} is held by another program for more than 5 s: close that program",
 }
