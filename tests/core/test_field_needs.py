@@ -1,4 +1,4 @@
-"""What the field table says a field needs is what the meter asks for: without that it is not available, and says why."""
+"""What the field table says a field needs is what the meter asks for: without that it is missing, and says why."""
 
 from dataclasses import dataclass
 

@@ -72,7 +72,7 @@ ROWS = (
         Rules(X("EC 64"), M("EC 64, VII A(3) where possible"), M("VII A(3) where possible, DIN; EC 64: C"), C("EC 64")),
         A,
         "energy out / energy in between two moments of equal state of charge; where the BMS states none, by "
-        "open-circuit voltage, with chemistry and cells in series; a rated energy serves in place of the nominal voltage",
+        "open-circuit voltage, with chemistry and cells in series; rated energy serves in place of nominal voltage",
         (*PULSE, Quantity.STATE_OF_CHARGE_PCT),
         (*RATED, "nominal_voltage_v"),
     ),
