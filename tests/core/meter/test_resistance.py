@@ -140,7 +140,7 @@ def test_a_current_that_does_not_hold_is_no_ten_second_pulse_but_one_of_a_second
     fed = Fed()
     for t in range(60):
         fed.feed(t, v=370, a=0, soc=50, t=25)
-    for t in range(60, 75):
+    for t in range(60, 90):
         amps = -60.0 if t < 65 else -50.0
         fed.feed(t, v=370 + amps * 0.1, a=amps, soc=50, t=25)
     assert fed.reading().missing is Missing.NO_EVIDENCE
@@ -204,6 +204,59 @@ def test_what_is_missing_says_why() -> None:
     undeclared.step(-60)
     assert undeclared.reading(Field.INTERNAL_RESISTANCE_INCREASE).missing is Missing.NOT_DECLARED
     assert undeclared.ohm() > 0
+
+
+def driven(amps: list[float], every_s: float = 0.1) -> Fed:
+    """A rest of a minute, then these currents, a line between two of them, through the cell's two RC pairs."""
+    fed = Fed()
+    for t in range(60):
+        fed.feed(t, v=370, a=0, soc=50, t=25)
+    fast = slow = before = 0.0
+    for n, now in enumerate(amps):
+        mean = (now + before) / 2
+        fast += (OHM_1 * mean - fast) * (1 - exp(-every_s / FAST_S))
+        slow += (OHM_2 * mean - slow) * (1 - exp(-every_s / SLOW_S))
+        fed.feed(59 + (n + 1) * every_s, v=370 + now * OHM_0 + fast + slow, a=now, soc=50, t=25)
+        before = now
+    return fed
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("rise_s", [4, 9, 15])
+@pytest.mark.parametrize("every_s", [0.1, 1.0])
+def test_a_current_that_rises_slowly_is_read_when_it_has_flowed_for_ten_seconds_in_the_mean(
+    sign: int, rise_s: float, every_s: float
+) -> None:
+    fed = driven([sign * 60 * min(1.0, n * every_s / rise_s) for n in range(round(40 / every_s))], every_s)
+    found = fed.reading()
+    assert found.method is Method.PULSE_10_S
+    assert found.value == pytest.approx(pulse_ohm(10), rel=0.025)
+    assert (found.uncertainty or 0) > 0.03 * (found.value or 0)
+
+
+def test_a_launch_of_a_vehicle_is_read_and_steps_count_before_it() -> None:
+    launch = [-(t / 5 * 54 if t < 5 else 54 + (t - 5) * 3.2) for t in range(19)]
+    fed = driven([*launch, *([0.0] * 5)], 1.0)
+    assert fed.ohm() == pytest.approx(pulse_ohm(10), rel=0.03)
+    assert fed.reading(Field.OHMIC_RESISTANCE).missing is Missing.NO_EVIDENCE
+    fed.t_s = 200.0
+    for _ in range(5):
+        fed.step(-60, factor=2.0)
+    assert fed.ohm() == pytest.approx(2 * pulse_ohm(10), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "amps",
+    [
+        [60.0 * n / 25 for n in range(26)],
+        [60.0 if n < 4 else -60.0 for n in range(30)],
+        [60.0 if n % 4 else 20.0 for n in range(30)],
+        [0.4 * n for n in range(25)],
+    ],
+    ids=["still-rising", "turned", "up-and-down", "too-small"],
+)
+def test_a_current_that_only_seems_to_rise_is_not_read(amps: list[float]) -> None:
+    assert driven([*amps, 0.0, 0.0], 1.0).reading().missing is Missing.NO_EVIDENCE
 
 
 def test_noise_of_sensors_stays_within_the_stated_interval() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -116,6 +117,22 @@ def test_the_intervals_are_narrow_enough_to_be_of_use(runs: list[Run]) -> None:
     assert relative(Field.INTERNAL_RESISTANCE) < 0.08
     assert relative(Field.REMAINING_POWER_AT_80) < 0.15
     assert relative(Field.REMAINING_ROUND_TRIP_EFFICIENCY) < 0.025
+
+
+def driven(seed: int) -> Run:
+    wanted = spec(seed, "commuter_day")
+    battery = open_battery(msgspec.structs.replace(wanted, load_starts_h=6.95, start_soc_pct=65.0), seed)
+    delivers = frozenset(channel.quantity for channel in battery.said())
+    family = Power(battery.declared(), delivers, LIMIT_NS, ResistanceState())
+    for view in views(battery, 0.9 * HOUR_S, 1.0):
+        family.feed(view)
+    return Run(battery, {r.field: r for r in family.readings()})
+
+
+def test_launches_of_a_vehicle_tell_its_resistance_and_power() -> None:
+    runs = [driven(seed) for seed in range(10)]
+    for field in (Field.INTERNAL_RESISTANCE, Field.REMAINING_POWER_AT_80, Field.REMAINING_POWER_AT_20):
+        assert sum(run.inside(field) for run in runs) >= 9, field
 
 
 def resting(seed: int) -> Run:

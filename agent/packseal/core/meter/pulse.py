@@ -26,8 +26,17 @@ LEAST_SETTLING_S = 0.6
 EARLY_S = 0.5
 """A pulse of a test ends at its nominal time, so the last sample in it may lie this much before that."""
 
-HELD_S = 13.0
-"""How long a step is followed: the longest pulse time, and NEAR_S on both sides at most less one."""
+HELD_S = 25.0
+"""How long a step is followed: a current that only rises for 20 s has flowed for 10 s in the mean."""
+FALLEN = 0.9
+"""A current that rises after rest may fall back to this part of its greatest value, not further."""
+MOST_SPREAD_S2 = 25.0
+"""Variance of the times for which the parts of a risen current have flowed; beyond it their mean says too little."""
+CURVED_PER_S2 = 0.0015
+"""So much less than a step's the voltage is per unit of that variance, relative: half of the curvature of the step
+response at 10 s, of which charge transfer with a time constant of 2 to 6 s is a third."""
+RISEN_SD = 0.03
+"""Relative: what else a risen current may show, against steps of the same battery."""
 THINNED_S = 0.05
 DRIFT_S = 10.0
 MAX_DRIFT = 0.1
@@ -145,6 +154,41 @@ def resistance(step: Step, pulse_s: float, least_a: float) -> Seen | None:
     # the beginning lies anywhere in its interval: rectangular (GUM, JCGM 100 4.3.7); so does a drift that may fade
     sd_v = ((last.at_s - first.at_s) ** 2 / 12 * v_per_s**2 + (step.drift_v * pulse_s / DRIFT_S) ** 2 / 3) ** 0.5
     return Seen(voltage_v / current_a, sd_v / abs(current_a))
+
+
+def risen(step: Step, pulse_s: float, least_a: float) -> Seen | None:
+    """Return what a current that rises after rest shows when its parts have flowed for `pulse_s` in the mean.
+
+    That is when charge over current is `pulse_s`, as it is `pulse_s` after a step. None where it never gets there.
+    """
+    rest, before = step.moments[0], step.moments[0]
+    charge_as = charge_as2 = greatest_a = age_before = 0.0
+    for now in step.moments[1:]:
+        seconds, swing_a = now.at_s - before.at_s, now.current_a - rest.current_a
+        more_as = seconds * (swing_a + before.current_a - rest.current_a) / 2
+        charge_as2 += seconds * (charge_as + more_as / 2)
+        charge_as += more_as
+        greatest_a = max(greatest_a, abs(swing_a))
+        if swing_a * charge_as <= 0 or abs(swing_a) < FALLEN * greatest_a:
+            return None
+        age_s = charge_as / swing_a
+        if age_s >= pulse_s:
+            part = (pulse_s - age_before) / (age_s - age_before)
+            spread_s2 = 2 * charge_as2 / swing_a - age_s**2
+            return _shown(step, before, now, part, spread_s2) if abs(now.current_a) >= least_a else None
+        before, age_before = now, age_s
+    return None
+
+
+def _shown(step: Step, before: Moment, now: Moment, part: float, spread_s2: float) -> Seen | None:
+    """Return what a risen current shows at a part of the way from one sample to the next."""
+    rest = step.moments[0]
+    current_a = before.current_a + part * (now.current_a - before.current_a) - rest.current_a
+    voltage_v = before.voltage_v + part * (now.voltage_v - before.voltage_v) - rest.voltage_v
+    if voltage_v * current_a <= 0 or abs(step.drift_v) > MAX_DRIFT * abs(voltage_v) or spread_s2 > MOST_SPREAD_S2:
+        return None
+    ohm, blur = voltage_v / current_a, CURVED_PER_S2 * max(0.0, spread_s2)
+    return Seen(ohm * (1 + blur / 2), ohm * (blur / 12**0.5 + RISEN_SD) + abs(step.drift_v / current_a) / 3**0.5)
 
 
 def _at(moments: Sequence[Moment], at_s: float) -> tuple[Moment, float] | None:

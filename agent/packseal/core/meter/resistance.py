@@ -13,7 +13,7 @@ import msgspec
 from packseal.core.bodies import LifecycleCode
 from packseal.core.declared import Declared
 from packseal.core.meter.open_circuit import OpenCircuit, Value
-from packseal.core.meter.pulse import STEP_C, Seen, Step, StepWatch, resistance
+from packseal.core.meter.pulse import STEP_C, Seen, Step, StepWatch, resistance, risen
 from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Quantity
@@ -63,11 +63,12 @@ class Found(msgspec.Struct, array_like=True, gc=False):
 
 
 class ResistanceState(msgspec.Struct):
-    """The newest steps: 10 s by window of charge, 1 s in the middle. What is seen of a step is not kept."""
+    """The newest steps and risen currents: 10 s by window of charge, 1 s in the middle. One that is cut is not kept."""
 
     ten: list[list[Found]] = msgspec.field(default_factory=lambda: [[], [], []])
     one: list[Found] = msgspec.field(default_factory=list)
     heard: bool = False
+    risen: list[list[Found]] = msgspec.field(default_factory=lambda: [[], [], []])
 
 
 class Resistance:
@@ -117,28 +118,37 @@ class Resistance:
         if code in {LifecycleCode.MODULE_REPLACED, LifecycleCode.BMS_REPLACED}:
             self.resume(0)
         if code is LifecycleCode.MODULE_REPLACED:
-            for found in (*self.state.ten, self.state.one):
+            for found in (*self.state.ten, *self.state.risen, self.state.one):
                 found.clear()
 
     def ten_seconds(self, window: int = MIDDLE) -> Value | None:
         """Return the 10 s resistance of the pack in a window of charge with its uncertainty; None without steps."""
-        return self._together(self.state.ten[window])
+        return self._together(self._evidence(window))
 
     def newest_ms(self) -> int:
         """Return the UTC time of the newest 10 s step in the middle window, 0 without one."""
-        return max((f.wall_ms for f in self.state.ten[MIDDLE]), default=0)
+        return max((f.wall_ms for f in self._evidence(MIDDLE)), default=0)
 
     def readings(self) -> list[Reading]:
         """Return both resistances and the increase."""
-        ten = self._reading(Field.INTERNAL_RESISTANCE, Method.PULSE_10_S, self.state.ten[MIDDLE])
+        ten = self._reading(Field.INTERNAL_RESISTANCE, Method.PULSE_10_S, self._evidence(MIDDLE))
         one = self._reading(Field.OHMIC_RESISTANCE, Method.PULSE_1_S, self.state.one)
         return [ten, self._increase(ten), one]
+
+    def _evidence(self, window: int) -> list[Found]:
+        """Return the steps of a window, with the risen currents where a week has shown too few steps."""
+        steps, others = self.state.ten[window], self.state.risen[window]
+        newest_ms = max((f.wall_ms for f in (*steps, *others)), default=0)
+        if sum(abs(f.wall_ms - newest_ms) <= RECENT_MS for f in steps) >= ENOUGH:
+            return steps
+        return sorted((*steps, *others), key=lambda f: f.wall_ms)
 
     def _keep(self, step: Step, view: View) -> None:
         least_a = STEP_C * (self._declared.rated_capacity_ah or 0.0)
         ten, one = resistance(step, PULSE_S, least_a), resistance(step, OHMIC_S, least_a)
+        other = risen(step, PULSE_S, least_a) if ten is None else None
         warmth = self._warmth(view.mono_ns)
-        if (ten is None and one is None) or warmth is None:
+        if (ten is None and one is None and other is None) or warmth is None:
             return
         charge_pct = self._charge(step, view)
         window = MIDDLE if charge_pct is None else _window(charge_pct)
@@ -147,6 +157,8 @@ class Resistance:
         blur = hypot(warmth.sd, UNKNOWN_CHARGE_SD if charge_pct is None else WINDOW_SD)
         if ten is not None:
             _add(self.state.ten[window], ten, warmth.value, blur, view.wall_ms)
+        if other is not None:
+            _add(self.state.risen[window], other, warmth.value, blur, view.wall_ms)
         if one is not None and window == MIDDLE:
             _add(self.state.one, one, warmth.value, blur, view.wall_ms)
 
