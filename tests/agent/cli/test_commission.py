@@ -7,65 +7,27 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.agent.cli.commissioned import BATTERY, Gateway, made
 
 from packseal.cli import main
 from packseal.core.bodies import Lifecycle, LifecycleCode
 from packseal.core.declared import Declared
 from packseal.core.passport import Field, Method, Reading, Snapshot
-from packseal.core.record import parse
-from packseal.journal.store import Journal
-from packseal.registry import book
 
-BATTERY = "urn:example:battery:1"
-FRAMES = Path(__file__).parents[2] / "recordings" / "jk_can" / "frames.log"
 PROMPT_S = 20.0
 """How long a terminal may be silent; it answers within a tenth of a second."""
-
-Said = Callable[[], str]
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """A gateway with one battery that is a recording."""
-
-    folder: Path
-
-    @property
-    def config(self) -> str:
-        return str(self.folder / "packseal.toml")
-
-    @property
-    def registry(self) -> Path:
-        return self.folder / "registry.json"
-
-    def declared(self) -> Declared:
-        return book.read(self.registry)[BATTERY].declared
-
-    def commission(self, *words: str) -> int:
-        return main(["commission", "--config", self.config, *words])
-
-    def run(self) -> list[Any]:
-        """Run the agent until the recording has ended; return the bodies of the battery's log."""
-        assert main(["run", "--config", self.config]) == 0
-        with Journal.open_to_read(self.folder / "journal.db") as journal:
-            log = next(entry.log_id for entry in journal.logs() if entry.subject == BATTERY)
-            return [parse(record.raw).body for record in journal.records(log)]
 
 
 @pytest.fixture
 def gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Gateway:
-    assert main(["init", str(tmp_path), "--battery", BATTERY, "--profile", "jk/can"]) == 0
-    path = tmp_path / "packseal.toml"
-    text = path.read_text().replace('"socketcan"', '"recording"').replace('channel = "can0"', f'path = "{FRAMES}"')
-    path.write_text(text)
+    gateway = made(tmp_path)
     capsys.readouterr()
-    return Gateway(tmp_path)
+    return gateway
 
 
 @pytest.fixture
