@@ -21,8 +21,8 @@ from pymodbus.framer.rtu import FramerRTU
 from packseal_hil.faces.modbus_units import LOOPBACK
 from packseal_hil.rig.protocols import LineFault, RigError
 
-NOISE_PER_BYTE = 0.002
-"""About every tenth answer of a small read, and most of a long one: far more than RS-485 has where it works."""
+NOISE_PER_BYTE = 0.003
+"""About every fifth answer of a pack of 16 cells: far more than RS-485 has where it works."""
 ANSWER_BYTES = 600
 """More than the longest frame, 260 bytes (MODBUS Messaging on TCP/IP V1.0b §4.2)."""
 UNIT_AT = {True: 0, False: 6}
