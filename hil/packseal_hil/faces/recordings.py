@@ -10,8 +10,7 @@ from typing import TextIO
 from packseal.core.quantities import Channel
 from packseal_hil.faces.can_face import CanFace, Page
 from packseal_hil.faces.columns import Numbers, columns_of, data_of, is_simple
-from packseal_hil.faces.wired import Battery
-from packseal_hil.rig.protocols import CanFrame, RigError
+from packseal_hil.rig.protocols import CanFrame, LivingBattery, RigError
 
 CHUNK = 4096
 """Moments that are worked out together: some 4 MB for a pack of a hundred cells."""
@@ -29,7 +28,12 @@ Lines = list[str]
 
 
 def write_candump(
-    path: Path, battery: Battery, face: CanFace, seconds: float, period_s: float, begun_wall_s: float = BEGUN_WALL_S
+    path: Path,
+    battery: LivingBattery,
+    face: CanFace,
+    seconds: float,
+    period_s: float,
+    begun_wall_s: float = BEGUN_WALL_S,
 ) -> int:
     """Write every page of the face once per period, all at the same time; return how many frames.
 
@@ -73,7 +77,7 @@ def _open(path: Path) -> TextIO:
 
 
 def _chunks(
-    battery: Battery, moments: int, period_s: float
+    battery: LivingBattery, moments: int, period_s: float
 ) -> Iterator[tuple[int, list[list[float]], tuple[Channel, ...]]]:
     """Yield moments in a row in which the same channels are said: the first one's number, values, channels."""
     rows: list[list[float]] = []

@@ -3,29 +3,17 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Self
 
-from packseal.core.quantities import Channel
 from packseal_hil.faces.can_face import CanFace
 from packseal_hil.faces.conduct import Conduct
 from packseal_hil.faces.uds_face import UdsFace
-from packseal_hil.rig.protocols import Bus, CanFrame
+from packseal_hil.rig.protocols import Bus, CanFrame, LivingBattery
 
 TICK_S = 0.02
 """Frames are late by at most so much; half of it would double what the bench costs of a machine it shares."""
 CATCH_UP_S = 0.25
 """A bench that was held up for longer leaves out what it should have sent: a bus cannot be caught up with."""
-
-
-class Battery(Protocol):
-    """What is needed of a simulated battery."""
-
-    def advance(self, dt_s: float) -> None:
-        """Let so much of its time pass."""
-
-    def said(self) -> Mapping[Channel, float]:
-        """Return what its BMS says now."""
 
 
 class WiredBattery:
@@ -47,7 +35,7 @@ class WiredBattery:
     def __init__(
         self,
         name: str,
-        battery: Battery,
+        battery: LivingBattery,
         bus: Bus,
         *,
         speed: float = 1.0,
@@ -142,7 +130,7 @@ class SecondDevice(WiredBattery):
         conduct: as of the first.
     """
 
-    def __init__(self, name: str, battery: Battery, bus: Bus, *, conduct: Conduct | None = None) -> None:
+    def __init__(self, name: str, battery: LivingBattery, bus: Bus, *, conduct: Conduct | None = None) -> None:
         super().__init__(name, battery, bus, conduct=conduct, phase_s=_half_cycle_s(name))
 
 
