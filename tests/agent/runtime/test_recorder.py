@@ -191,7 +191,7 @@ def test_while_the_disk_fails_nothing_is_lost(tmp_path: Path, caplog: pytest.Log
 
 
 def test_when_memory_runs_out_too_a_gap_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "MAX_PENDING_BYTES", 2000)
+    monkeypatch.setattr(writing, "MAX_PENDING_BYTES", 4000)
 
     async def drive(bench: Bench) -> None:
         bench.driver.say(*(sample(t) for t in range(100)))
@@ -232,6 +232,21 @@ def test_a_wall_clock_that_steps_by_a_year_changes_no_counter(tmp_path: Path, ye
     assert [r.header.sequence for r in records] == list(range(len(records)))
     last = next(r for r in bodies(records, Snapshot)[-1].readings if r.field is Field.CAPACITY_CHARGED)
     assert last.coverage == 1
+
+
+def test_what_found_no_room_before_a_stop_is_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MAX_PENDING_BYTES", 2000)
+
+    async def drive(bench: Bench) -> None:
+        bench.driver.say(*(sample(t) for t in range(500)))
+        await bench.settle()
+        await bench.stop()
+
+    records = play(tmp_path, drive)
+    (gap,) = bodies(records, Gap)
+    stored = sum(t.count for t in bodies(records, Telemetry))
+    assert stored < 500
+    assert (gap.cause, gap.attributes["samples"]) == (GapCause.NOT_STORED, 500 - stored)
 
 
 def test_a_damaged_meter_state_goes_on_from_the_last_snapshot_and_says_so(tmp_path: Path) -> None:
