@@ -15,7 +15,7 @@ broker:
 	@scripts/need-programs mosquitto:mosquitto
 
 test-programs:
-	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2 \
+	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2 dbus-daemon:dbus-daemon \
 	    qemu-storage-daemon:qemu-system-common debugfs:e2fsprogs
 
 # The virtual gateway: QEMU, what builds its image, a TPM. The image is built once, as root, and kept in .hil/.
