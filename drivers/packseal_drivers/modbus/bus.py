@@ -37,7 +37,6 @@ EXCEPTION_FLAG = 0x80
 
 SECOND_S = 0.01
 """How long a second answer is waited for: two devices with one unit id begin to answer at about the same time."""
-
 Fault = Literal["unanswered", "cut", "unexpected", "short", "doubled"]
 
 
@@ -142,8 +141,7 @@ class ModbusBus:
 
     def _hears_second(self, client: "ModbusBaseClient", unit: int) -> bool:
         """Whether the unit's answer to the last question is followed by another one, whole or begun."""
-        whole = sum(heard == unit for heard, _ in self._heard.frames)
-        return whole > 1 or client.ctx.recv_buffer[:1] == bytes((unit,))
+        return sum(u == unit for u, _ in self._heard.frames) > 1 or client.ctx.recv_buffer[:1] == bytes((unit,))
 
     async def _exchange(self, client: "ModbusBaseClient", unit: int, pdu: bytes, timeout_s: float) -> Outcome:
         from pymodbus.exceptions import ModbusException  # noqa: PLC0415 - only where there is such a battery
