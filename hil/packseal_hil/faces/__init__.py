@@ -1,6 +1,7 @@
 """Faces: how a simulated battery speaks, and the buses it speaks on.
 
-`slcan`, `recordings`, `bluetooth` and `modbus_road` are modules of their own, because each needs what the others do without.
+`slcan`, `recordings`, `bluetooth` and `modbus_road` are modules of their own, because each needs what the
+others do without.
 """
 
 from packseal_hil.faces.can_face import CanFace
