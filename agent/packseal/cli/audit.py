@@ -8,13 +8,16 @@ from typing import Any
 from packseal.cli.present import duration, safe, utc, word
 from packseal.cli.record_text import summary
 from packseal.core import chain, cose, record
-from packseal.core.bodies import Gap, Lifecycle, LifecycleCode, Telemetry
+from packseal.core.bodies import Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
 from packseal.core.chain import Head
 from packseal.core.errors import FormatError, PacksealError, VerifyError
 from packseal.core.record import Record
 
 SHOWN = 20
 """Faults, gaps and clock steps that are told one by one; beyond it they are counted."""
+
+MOST_JUMPS = 10_000
+"""Missing stretches for which a record that names them is awaited to the end; more than a repair has ever to name."""
 
 
 @dataclass(slots=True)
@@ -38,15 +41,17 @@ class Bounded:
 
 @dataclass(slots=True)
 class LogAudit:
-    """What was found in one log."""
+    """What was found in one log. `unbroken`: from where on no link of the chain is missing."""
 
     first: Record
     last: Record
+    unbroken: Record
     records: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     keys: set[str] = field(default_factory=set)
     gaps: Bounded = field(default_factory=Bounded)
     steps: Bounded = field(default_factory=Bounded)
+    lost: Bounded = field(default_factory=Bounded)
 
     def lines(self) -> list[str]:
         """Return what a person is told of this log."""
@@ -62,6 +67,7 @@ class LogAudit:
             f"records   {self.records}, from {first.sequence} to {last.sequence}: {kinds}{begun}",
             f"time      {span}",
             f"end       hash {self.last.hash.hex()}",
+            *(f"LOST      {line}" for line in self.lost.told()),
             *(f"gap       {line}" for line in self.gaps.told()),
             *(f"clock     {line}" for line in self.steps.told()),
         ]
@@ -82,6 +88,7 @@ class LogAudit:
             },
             "kinds": dict(self.kinds),
             "gaps": self.gaps.count,
+            "lost": self.lost.count,
             "clock_steps": self.steps.count,
         }
 
@@ -100,6 +107,15 @@ class LogAudit:
                 self.steps.add(f"record {entry.header.sequence}: {by}, then {word(entry.header.quality)}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Jump:
+    """Records that are not there: from `first` to before `after`."""
+
+    where: str
+    first: int
+    after: Record
+
+
 class Audit:
     """Verifies records one by one: signature, canonical form, telemetry columns, and the chain of each log.
 
@@ -112,6 +128,8 @@ class Audit:
         self._heads: dict[bytes, Head] = {}
         self.logs: dict[bytes, LogAudit] = {}
         self.newest: LogAudit | None = None  # the log of the last sound record
+        self._jumps: list[_Jump] = []
+        self._named: dict[tuple[object, ...], Record] = {}  # by what a damage has cost, the record that says so
         self.faults = Bounded()
         self.verified = 0
 
@@ -126,15 +144,30 @@ class Audit:
             self.faults.add(f"{where}: {error}")
             return None
         try:
-            self._follow(entry)
+            self._follow(entry, where)
         except VerifyError as error:
             self.faults.add(f"{where}: {error}")
         self._heads[entry.header.log_id] = Head(entry.header.sequence + 1, entry.hash)
-        log = self.logs.setdefault(entry.header.log_id, LogAudit(entry, entry))
+        log = self.logs.setdefault(entry.header.log_id, LogAudit(entry, entry, entry))
         log.note(entry)
+        if isinstance(entry.body, Gap) and entry.body.cause is GapCause.DAMAGED:
+            facts = entry.body.attributes
+            self._named[entry.issuer, entry.subject, facts.get("log"), facts.get("first"), facts.get("last")] = entry
         self.newest = log
         self.verified += 1
         return entry
+
+    def finish(self) -> None:
+        """Judge the records that are missing: no fault where the gateway has signed that a damage has cost them."""
+        for jump in self._jumps:
+            after, last = jump.after, jump.after.header.sequence - 1
+            says = self._named.get((after.issuer, after.subject, after.header.log_id, jump.first, last))
+            if says is None:
+                self.faults.add(f"{jump.where}: record {last + 1} stands where {jump.first} must follow")
+            else:
+                where = f"record {says.header.sequence} of log {says.header.log_id.hex()[:8]}"
+                self.logs[after.header.log_id].lost.add(f"records {jump.first} to {last}, by a damage, as {where} says")
+        self._jumps = []
 
     def _sound(self, raw: bytes) -> Record:
         claimed = record.parse(raw)
@@ -151,10 +184,15 @@ class Audit:
             raise type(error)(f"record {claimed.header.sequence}: {error}") from error
         return entry
 
-    def _follow(self, entry: Record) -> None:
+    def _follow(self, entry: Record, where: str) -> None:
         log = self.logs.get(entry.header.log_id)
         if log is None:
             return
         if (log.first.issuer, log.first.subject) != (entry.issuer, entry.subject):
             raise VerifyError(f"record {entry.header.sequence} speaks of another battery or gateway than its log")
-        chain.advance(self._heads[entry.header.log_id], entry)
+        head = self._heads[entry.header.log_id]
+        if entry.header.sequence > head.next_sequence and len(self._jumps) < MOST_JUMPS:
+            self._jumps.append(_Jump(where, head.next_sequence, entry))
+            log.unbroken = entry
+            return
+        chain.advance(head, entry)

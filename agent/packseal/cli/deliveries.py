@@ -34,7 +34,7 @@ class Deliveries:
             log = self._audit.newest
             if log is None:
                 raise VerifyError("a receipt without the record it names before it")
-            self.found.append(proof.verify_delivery(raw, key, log.first, log.last))
+            self.found.append(proof.verify_delivery(raw, key, log.unbroken, log.last))
         except PacksealError as error:
             self._audit.faults.add(f"{where}: {error}")
 

@@ -87,6 +87,7 @@ def _audit(keys: list[Path]) -> Audit:
 
 
 def _refuse_faults(audit: Audit, where: str) -> None:
+    audit.finish()
     if audit.faults.count:
         raise VerifyError(f"{where} is not sound, so nothing is exported: {audit.faults.lines[0]}")
 

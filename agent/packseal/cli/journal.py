@@ -4,7 +4,7 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from packseal.cli import journal_check, journal_list, journal_prove, journal_whole
+from packseal.cli import journal_check, journal_list, journal_prove, journal_repair, journal_whole
 from packseal.cli.journal_source import Source, open_source
 
 ACTIONS = {
@@ -29,10 +29,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--log", metavar="LOG", help="battery URI, or the beginning of a log id")
         action.add_argument("--json", action="store_true", help="for programs")
         _ARGUMENTS[name](action)
+    text = "save every sound record of a damaged journal into a new one"
+    journal_repair.arguments(actions.add_parser("repair", help=text, description=text[0].upper() + text[1:] + "."))
 
 
 def execute(args: argparse.Namespace) -> int:
     """Do the action; returns 1 when a verification fails."""
+    if args.action == "repair":
+        return journal_repair.execute(args)
     source: Source = open_source(args.config, args.journal)
     with source.journal:
         return ACTIONS[args.action][0](args, source)

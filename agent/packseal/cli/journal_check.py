@@ -46,6 +46,7 @@ def run_verify(args: argparse.Namespace, source: Source) -> int:
             if entry is not None:
                 _check_index(audit, log, sealed, entry, where)
         _check_receipt(audit, source.journal, log, sinks)
+    audit.finish()
     report(audit, as_machine=args.json)
     return 1 if audit.faults.count else 0
 

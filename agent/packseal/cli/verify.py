@@ -54,6 +54,7 @@ def execute(args: argparse.Namespace) -> int:
         _take(audit, deliveries, piece, number)
         progress.at(piece.start)
     progress.end()
+    audit.finish()
     if not audit.verified and not audit.faults.count:
         audit.faults.add(f"{args.file} is empty")
     report(audit, deliveries, as_machine=args.json)

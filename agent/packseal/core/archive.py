@@ -74,7 +74,13 @@ def _end(content: Content, start: int) -> int | None:
 
 
 def _end_of_bytes(content: Content, at: int) -> int | None:
-    head = content[at : at + 1]
+    length = length_at(content, at)
+    return None if length is None or at + length > len(content) else at + length
+
+
+def length_at(content: Content, at: int) -> int | None:
+    """Return how long the byte string that begins at `at` is with its head; None when none begins there."""
+    start, head = at, content[at : at + 1]
     if not head or head[0] >> 5 != _BYTE_STRING:
         return None
     at, length = at + 1, head[0] & 0x1F
@@ -83,4 +89,4 @@ def _end_of_bytes(content: Content, at: int) -> int | None:
         at, length = at + size, int.from_bytes(content[at : at + size], "big")
     elif length > 23:  # noqa: PLR2004 - RFC 8949 §3, up to here the number itself
         return None
-    return at + length if at + length <= len(content) else None
+    return at + length - start

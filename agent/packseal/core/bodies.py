@@ -38,6 +38,7 @@ class GapCause(IntEnum):
     STOPPED = 2  # the agent was stopped in good order
     UNCLEAN_STOP = 3  # the agent was killed or lost power; its open window is not recorded
     NOT_STORED = 4  # the journal could not be written for so long that memory ran out
+    DAMAGED = 5  # the journal was damaged; the records from `first` to `last` of `log` could not be saved
 
 
 class LifecycleCode(IntEnum):

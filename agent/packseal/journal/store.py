@@ -161,8 +161,8 @@ class Journal:
             return None
         if hashlib.sha256(state).digest() != digest:
             raise StorageError(
-                f"{self._path}: the meter state of log {log_id.hex()} is damaged: move the journal away, "
-                "the agent then begins new logs"
+                f"{self._path}: the meter state of log {log_id.hex()} is damaged: stop the agent; "
+                "packseal journal repair saves what is sound"
             )
         return bytes(state)
 
@@ -258,7 +258,7 @@ class Journal:
             if last is not None and record_hash(last.raw) != last.hash:
                 raise StorageError(
                     f"{self._path} is damaged: record {last.sequence} of log {log.log_id.hex()} is not what was "
-                    "stored; move the file and its -wal file away, the agent then begins new logs"
+                    "stored; packseal journal repair saves what is sound"
                 )
 
     def _check_follows(self, log_id: bytes, records: Sequence[SealedRecord]) -> None:
@@ -287,7 +287,7 @@ class Journal:
         except sqlite3.Error as error:
             raise database.storage_error(self._path, error) from error
         except ValueError as error:
-            raise StorageError(f"{self._path} is damaged: {error}; move it and its -wal file away") from error
+            raise StorageError(f"{self._path} is damaged: {error}; packseal journal repair saves the rest") from error
 
     def _all(self, query: str, *values: int | bytes) -> list[tuple[Any, ...]]:
         with database.told(self._path):

@@ -252,7 +252,7 @@ def test_a_damaged_newest_record_is_noticed_at_opening(path: Path, write: Writer
     place = data.index(records[1].raw) + 40
     data[place] ^= 1
     path.write_bytes(data)
-    with pytest.raises(StorageError, match=r"damaged: record 1 .*move the file"):
+    with pytest.raises(StorageError, match=r"damaged: record 1 .*packseal journal repair"):
         Journal.open(path)
 
 

@@ -1,0 +1,167 @@
+"""Salvage: every record that is left in a damaged journal's file, as candidates that only their signatures prove.
+
+Works on a copy, and never writes to the damaged file. Rows are read by ranges, around what SQLite cannot read; then
+the raw pages are searched, also those of the write-ahead log.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from packseal.core import fragments
+from packseal.core.errors import StorageError
+
+BLOCK = 1 << 16
+PAGE = 4096  # SQLite's default since 3.12, and ours: https://sqlite.org/pragma.html#pragma_page_size
+WAL_HEADER, FRAME_HEADER = 32, 24  # https://sqlite.org/fileformat2.html §4.1
+ROWS = 200
+MOST_LOGS = 1000
+LAST_ID = (1 << 63) - 1
+MOST_PAGES = 1 << 32  # https://sqlite.org/limits.html
+
+
+def copy(damaged: Path, to: Path) -> int:
+    """Copy a file whose disk may fail, and return how many bytes could not be read; zeros stand in their place.
+
+    Raises:
+        StorageError: the damaged file cannot be opened or the copy not written.
+    """
+    lost = 0
+    try:
+        source = os.open(damaged, os.O_RDONLY)
+        try:
+            size = os.fstat(source).st_size
+            with to.open("wb") as target:
+                for at in range(0, size, BLOCK):
+                    block, missing = _read(source, at, min(BLOCK, size - at))
+                    target.write(block)
+                    lost += missing
+        finally:
+            os.close(source)
+    except OSError as error:
+        raise StorageError(f"cannot copy {damaged} to {to}: {error.strerror}") from error
+    return lost
+
+
+def _read(source: int, at: int, size: int) -> tuple[bytes, int]:
+    try:
+        return os.pread(source, size, at), 0
+    except OSError:
+        if size <= PAGE:
+            return bytes(size), size
+    parts = [_read(source, at + start, min(PAGE, size - start)) for start in range(0, size, PAGE)]
+    return b"".join(part for part, _ in parts), sum(missing for _, missing in parts)
+
+
+def rows(path: Path) -> Iterator[bytes]:
+    """Yield the records of all rows that SQLite can read in the copy at `path`; plays its `-wal` file in."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        at = 0
+        while at <= LAST_ID:
+            try:
+                found = connection.execute(
+                    "SELECT id, CAST(raw AS BLOB) FROM record WHERE id >= ? ORDER BY id LIMIT ?", (at, ROWS)
+                ).fetchall()
+            except (sqlite3.Error, OverflowError):
+                row, at = _past(connection, at)
+                if row is not None:
+                    yield row
+                continue
+            yield from (raw for _, raw in found if raw is not None)
+            if not found:
+                return
+            at = max(at, found[-1][0]) + 1  # a damaged tree can lead back
+
+
+def states(path: Path) -> Mapping[bytes, tuple[int, bytes]]:
+    """Return, by log, the meter states in the copy that are what was stored, each with the log's size at that time."""
+    found = {}
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for log in range(1, MOST_LOGS):
+            try:
+                query = "SELECT log_id, bytes, CAST(state AS BLOB), state_hash FROM log WHERE id = ?"
+                row = connection.execute(query, (log,)).fetchone()
+            except (sqlite3.Error, OverflowError):
+                continue
+            if row is not None and row[2] and hashlib.sha256(row[2]).digest() == row[3]:
+                found[row[0]] = (row[1], row[2])
+    return found
+
+
+def receipts(path: Path) -> Iterator[bytes]:
+    """Yield the receipts that SQLite can read in the copy."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for query in ("SELECT CAST(receipt AS BLOB) FROM log WHERE receipt IS NOT NULL", "SELECT raw FROM receipt"):
+            with suppress(sqlite3.Error, OverflowError):
+                for (raw,) in connection.execute(query):
+                    yield raw
+
+
+def _past(connection: sqlite3.Connection, at: int) -> tuple[bytes | None, int]:
+    """Return the row at `at` if it alone can be read, and where to go on: behind what cannot be read."""
+    state, row = _next_row(connection, at)
+    if state is not None:
+        return row, state + 1
+    unreadable, step = at, 1
+    while True:
+        probe = min(unreadable + step, LAST_ID)
+        if _next_row(connection, probe)[0] is not None or probe == LAST_ID:
+            break
+        unreadable, step = probe, step * 2
+    readable = probe
+    while readable - unreadable > 1:
+        middle = (readable + unreadable) // 2
+        if _next_row(connection, middle)[0] is None:
+            unreadable = middle
+        else:
+            readable = middle
+    return None, readable if readable < LAST_ID else LAST_ID + 1
+
+
+def _next_row(connection: sqlite3.Connection, at: int) -> tuple[int | None, bytes | None]:
+    """Return id and record of the first row from `at` on; LAST_ID when there is none, None where it cannot be read."""
+    try:
+        query = "SELECT id, CAST(raw AS BLOB) FROM record WHERE id >= ? ORDER BY id LIMIT 1"
+        found = connection.execute(query, (at,)).fetchone()
+    except (sqlite3.Error, OverflowError):
+        return None, None
+    return found or (LAST_ID, None)
+
+
+def pages(path: Path, wal: Path, offer: Callable[[bytes], bool], progress: Callable[[int], None]) -> None:
+    """Offer what may be records in the raw pages of the copy at `path`, and in those of its write-ahead log.
+
+    Args:
+        path: the copy.
+        wal: the write-ahead log as it was found; may be missing.
+        offer: see `fragments.search`.
+        progress: told how many bytes are searched.
+    """
+    with path.open("rb") as file, (wal if wal.exists() else path).open("rb") as log:
+        frames = range(WAL_HEADER, wal.stat().st_size, FRAME_HEADER + PAGE) if wal.exists() else range(0)
+        newest = {_number(log, at): at for at in frames}
+
+        def page_of(number: int) -> bytes:
+            return _page(file, (number - 1) * PAGE) if 0 < number < MOST_PAGES else b""
+
+        def newest_page_of(number: int) -> bytes:
+            return _page(log, newest[number] + FRAME_HEADER) if number in newest else page_of(number)
+
+        for at in range(0, path.stat().st_size, PAGE):
+            for others in (page_of, newest_page_of) if newest else (page_of,):
+                fragments.search(_page(file, at), others, offer)
+            progress(at)
+        for at in frames:
+            fragments.search(_page(log, at + FRAME_HEADER), newest_page_of, offer)
+
+
+def _page(file: BinaryIO, at: int) -> bytes:
+    return os.pread(file.fileno(), PAGE, at)
+
+
+def _number(log: BinaryIO, at: int) -> int:
+    return int.from_bytes(os.pread(log.fileno(), 4, at), "big")
