@@ -89,6 +89,10 @@ class Sealer:
             return self._sealed([], now)
         return None
 
+    def cut(self, now: Instant) -> Sealed | None:
+        """Seal the open window though its time is not over; None when it is empty."""
+        return self._sealed([], now) if self._window else None
+
     def lose(self, cause: GapCause, end: Instant, facts: Attributes) -> Sealed:
         """Write down that the samples since the last accounted one, up to `end`, are not in the log.
 

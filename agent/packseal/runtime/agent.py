@@ -73,6 +73,12 @@ class Agent:
                 await self._drain()
                 syncing.cancel()
 
+    def hurry(self) -> None:
+        """Seal and store every open window at once: the power is about to fail. Then record on, for it may not."""
+        log.warning("the power may fail: the open windows are sealed at once")
+        for recording in self.recordings:
+            recording.recorder.hurry()
+
     async def _drain(self) -> None:
         """Wait until everything is receipted, for as long as the configuration allows."""
         with contextlib.suppress(TimeoutError):
@@ -117,12 +123,15 @@ async def opened(config: Config) -> AsyncIterator[Agent]:
 
 
 async def run(config: Config) -> None:
-    """Run the agent until SIGTERM or SIGINT; raises like `opened`."""
+    """Run the agent until SIGTERM or SIGINT; SIGPWR seals the open windows. Raises like `opened`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # Not yet a reason to end, which it is by default (signal(7)): what is being opened has no window.
+    loop.add_signal_handler(signal.SIGPWR, lambda: None)
     async with opened(config) as agent:
+        loop.add_signal_handler(signal.SIGPWR, agent.hurry)
         await agent.run(stop)
 
 

@@ -50,6 +50,7 @@ class Recorder:
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUE_BATCHES)
         self._lost = 0
         self._is_read = False
+        self._hurry = 0  # batches to be taken before the open window is sealed at once
         self._preface = preface
         self.status = RecorderStatus()
 
@@ -66,6 +67,12 @@ class Recorder:
     def use(self) -> dict[str, object]:
         """Return how the battery was used, see `Meter.use`."""
         return self._sealer.use()
+
+    def hurry(self) -> None:
+        """Seal and store the open window with what is already read, as the power may fail; then record on."""
+        if not self._queue.full():
+            self._queue.put_nowait(())
+        self._hurry = self._queue.qsize()
 
     async def read(self) -> None:
         """Hand what the driver says to `record`; ends with the source. Cancel it to stop."""
@@ -87,7 +94,7 @@ class Recorder:
             self._begin()
             if batch is not None:
                 self._take(batch)
-                await self.writer.flush()
+                await self.writer.flush(at_once=self._cut())
         self._begin()
         if self._lost and self.status.last is not None:
             self._name_lost(self.status.last.at)
@@ -95,6 +102,16 @@ class Recorder:
         self._put(self._sealer.end(code, self._driver.clock.now()))
         if not await self.writer.flush(at_once=True):
             log.error("%d sealed records could not be stored before the stop", self.writer.status.pending)
+
+    def _cut(self) -> bool:
+        """Seal the open window if it must not wait and all that was read by then is in it; return whether so."""
+        if not self._hurry:
+            return False
+        self._hurry -= 1
+        sealed = None if self._hurry or self.writer.is_full else self._sealer.cut(self._driver.clock.now())
+        if sealed is not None:
+            self._put(sealed)
+        return not self._hurry
 
     async def _next(self) -> Batch | None:
         """Return what was read, nothing after a tick, or None when `read` has ended."""

@@ -266,3 +266,39 @@ def test_a_damaged_meter_state_goes_on_from_the_last_snapshot_and_says_so(tmp_pa
     assert len(found) == 1
     assert "damaged" in found[0].attributes["reason"]
     assert charged_ah(records) == pytest.approx(2 * 99 * 10 / 3600, abs=2e-3)
+
+
+def test_when_the_power_may_fail_all_that_was_read_is_sealed_at_once(tmp_path: Path) -> None:
+    async def drive(bench: Bench) -> None:
+        for t in range(10):
+            bench.driver.say(sample(t))
+        await bench.settle()
+        for t in range(10, 12):
+            bench.driver.say(sample(t))
+        await asyncio.sleep(0)
+        bench.recorder.hurry()
+        await bench.settle()
+        assert bench.recorder.open_samples == 0
+        bench.recorder.hurry()  # with an empty window there is nothing to seal
+        bench.driver.say(sample(12))
+        await bench.settle()
+        # Not stopped: what follows is as after a power cut.
+
+    records = play(tmp_path, drive)
+    windows = bodies(records, Telemetry)
+    assert sum(window.count for window in windows) == 12
+    assert len(windows) <= 3
+
+
+def test_a_full_queue_is_taken_before_the_window_is_sealed_for_the_power(tmp_path: Path) -> None:
+    async def drive(bench: Bench) -> None:
+        bench.driver.say(sample(0))
+        await bench.settle()
+        while not bench.recorder._queue.full():
+            bench.recorder._queue.put_nowait((sample(1 + bench.recorder._queue.qsize()),))
+        bench.recorder.hurry()
+        await bench.settle()
+        assert bench.recorder.open_samples == 0
+
+    records = play(tmp_path, drive)
+    assert [window.count for window in bodies(records, Telemetry)] == [1 + QUEUE_BATCHES]
