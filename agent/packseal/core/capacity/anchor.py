@@ -46,7 +46,7 @@ class Anchor(msgspec.Struct, frozen=True):
 
     `charge_as` is the signed integral of the current, `moved_as` that of its magnitude, `heated_as` the part of that at
     a known temperature and `heat` its integral times temperature; `elapsed_s` the time that passed,
-    `observed_s` the same without gaps.
+    `observed_s` the same without gaps; `warm_c` the temperature then.
     """
 
     kind: int
@@ -58,6 +58,7 @@ class Anchor(msgspec.Struct, frozen=True):
     heat: float
     elapsed_s: float
     observed_s: float
+    warm_c: float | None = None
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -106,6 +107,10 @@ def graded(found: Pair) -> tuple[Grade, float, str]:
     warm = found.temperature_c
     if warm is not None and not COLDEST_C <= warm <= HOTTEST_C:
         return Grade.D, found.sd, f"{warm:.0f} °C, outside {COLDEST_C:.0f} to {HOTTEST_C:.0f} °C"
+    for end in (found.first, found.last):
+        if end.kind != Kind.FULL and end.warm_c is not None and end.warm_c < COLDEST_C:
+            name = Kind(end.kind).name.lower()
+            return Grade.D, found.sd, f"its {name} end was at {end.warm_c:.0f} °C"
     if lowest > LOW_SOC:
         return Grade.D, found.sd, f"it did not reach below {LOW_SOC:.0%} charge"
     sd = found.sd if warm is not None else hypot(found.sd, NO_TEMPERATURE_SD)

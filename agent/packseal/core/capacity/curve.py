@@ -25,11 +25,12 @@ SIMILAR = 0.3
 
 
 class Learnt(msgspec.Struct):
-    """Voltage (V) and current (A) by state of charge, and the throughput in full equivalent cycles when it was seen."""
+    """Voltage (V) and current (A) by state of charge, and the full equivalent cycles and capacity then."""
 
     volts: list[float]
     amps: list[float]
     at_cycles: float
+    capacity_as: float = 0.0
 
 
 class CurveState(msgspec.Struct):
@@ -53,12 +54,14 @@ class Curve:
     def __init__(self, limits: Limits, state: CurveState) -> None:
         self._limits, self.state = limits, state
 
-    def learn(self, track: list[tuple[float, float, float]], cycles: float, *, charging: bool) -> None:
+    def learn(
+        self, track: list[tuple[float, float, float]], cycles: float, capacity_as: float, *, charging: bool
+    ) -> None:
         """Take over points of (state of charge, V, A) of one pass in one direction, if they reach far enough."""
         points = sorted(track)
         if len(points) < LEAST_POINTS or points[0][0] > 0.12 or points[-1][0] < 0.88:  # noqa: PLR2004 - the ends
             return
-        learnt = Learnt([], [], cycles)
+        learnt = Learnt([], [], cycles, capacity_as)
         k = 0
         for n in range(POINTS):
             soc = n / (POINTS - 1)
@@ -72,6 +75,11 @@ class Curve:
             self.state.charging = learnt
         else:
             self.state.discharging = learnt
+
+    def faded(self, capacity_as: float) -> float:
+        """Return by which share the capacity has changed since the older curve was learnt, 0 without one."""
+        learnt = [c for c in (self.state.charging, self.state.discharging) if c is not None and c.capacity_as]
+        return max((abs(1 - capacity_as / c.capacity_as) for c in learnt), default=0.0)
 
     def ohm(self, n: int) -> float:
         """Return a cell's slow resistance per pack ampere at point `n`: between both curves, else as usual."""

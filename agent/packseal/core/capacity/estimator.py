@@ -15,6 +15,8 @@ LEAST_SHARE = 0.05
 """Of the rated capacity: less charge makes no session."""
 FLOOR_SD = {Grade.A: 0.0035, Grade.B: 0.012, Grade.C: 0.025}
 """Relative: sessions of one kind share errors, and many of them are not better than this."""
+JUMPS = {Grade.A: 2, Grade.B: 5, Grade.C: 8}
+"""So many sessions in a row must agree to be believed against what was known before."""
 MOST_ANCHORS = 6
 AWAY_SD_PER_MONTH = 0.02
 """Of the charge: self-discharge and what the battery itself consumes while nobody looks."""
@@ -22,8 +24,12 @@ KEPT_SD = 0.002
 FULL_SAG_V, FULL_LOADED_SAG_V = 0.12, 0.35
 EMPTY_RISE_SHARE, MORE_RISE_V = 0.65, 0.08
 """Of the voltage span: an aged cell that was cut off under load comes back so far at rest."""
+LOW_AT_REST = 0.25
+"""By the learnt curve: where an aged cell comes back to."""
 SLEPT_V, SLEPT_NS = 0.06, 3_600_000_000_000
 EFFICIENCIES = (0.96, 1.005)
+CURVE_SD = 0.7
+"""Per share that the capacity has changed since the curve was learnt: what makes it fade also moves the curve."""
 UNPROVEN_SD = 0.01
 """Relative, of a capacity from a charge before two full loops have shown the coulombic efficiency."""
 
@@ -39,6 +45,7 @@ class EstimatorState(msgspec.Struct):
     closed_as: float = 0.0
     given_as: float | None = None
     loops: int = 0
+    soft: int = 0
     wall_ms: int = 0
     empty_rest_v: float = 0.0
 
@@ -63,6 +70,7 @@ class Estimator:
             return None
         session = self._close(view.wall_ms)
         if last_ns is not None and not 0 < view.mono_ns - last_ns <= tracker.limit_ns:
+            tracker.state.track = []
             rested = abs(last_a) < self._limits.rest_a and abs(last_v - (view.cell_v or 0.0)) < SLEPT_V
             self._hold_against(view, slept=rested and view.mono_ns - last_ns < SLEPT_NS)
         return session
@@ -75,6 +83,7 @@ class Estimator:
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop of `gap_ns`; what was known then is known no more."""
         self._tracker.gap(None, gap_ns / 1e9)
+        self._tracker.state.track = []
         self._tracker.anchors.clear()
         self.state.anchors.clear()
 
@@ -113,12 +122,14 @@ class Estimator:
         loaded = abs(view.current_a or 0.0) >= limits.rest_a
         full_v = (tracker.full_v or limits.full_v) - (FULL_LOADED_SAG_V if loaded else FULL_SAG_V)
         empty_v = max(limits.empty_v + EMPTY_RISE_SHARE * limits.span_v, self.state.empty_rest_v + MORE_RISE_V)
+        found = self.curve.learnt_soc_of(cell)
+        low = cell <= empty_v or (found is not None and found.soc < LOW_AT_REST)
         kept = []
         for anchor in self.state.anchors:
             months = (tracker.elapsed_s - anchor.elapsed_s) / (30 * 86400)
             since_as = abs(tracker.charge_as - anchor.charge_as)
             near = since_as < LEAST_SHARE * limits.rated_as
-            agrees = (anchor.kind == Kind.FULL and cell >= full_v) or (anchor.kind == Kind.EMPTY and cell <= empty_v)
+            agrees = (anchor.kind == Kind.FULL and cell >= full_v) or (anchor.kind == Kind.EMPTY and low)
             if near and agrees and anchor.kind == Kind.EMPTY and not loaded:
                 self.state.empty_rest_v = max(cell, self.state.empty_rest_v)
             if (near and agrees) or (slept and not loaded and anchor.kind != Kind.LOAD):
@@ -156,11 +167,13 @@ class Estimator:
         whole = {found.first.kind, found.last.kind} == {Kind.FULL, Kind.EMPTY}
         if charging and self.state.loops < 2:  # noqa: PLR2004 - see UNPROVEN_SD
             sd = hypot(sd, UNPROVEN_SD)
+        if not whole and self.state.filter.capacity_as is not None:
+            sd = hypot(sd, CURVE_SD * self.curve.faded(self.state.filter.capacity_as))
         if grade is not Grade.D and not self._update(found, grade, sd):
             grade, reason = Grade.D, "it lies too far from what the sessions before say"
         if whole and not reason:
             self._learn_efficiency(found, charging=charging)
-        if whole and self.state.filter.capacity_as is not None:
+        if whole and grade is not Grade.D and self.state.filter.capacity_as is not None:
             self._learn_curve(found, grade, charging=charging)
         if not reason:
             self.state.wall_ms = wall_ms
@@ -187,7 +200,17 @@ class Estimator:
                 return True
             kalman.begin(state, self._limits.rated_as, UNKNOWN_SD, cycles, elapsed_s)
         kalman.predict(state, cycles, elapsed_s)
-        return kalman.update(state, found.capacity_as, sd * found.capacity_as, FLOOR_SD[grade] * found.capacity_as)
+        as_known = state.capacity_as or found.capacity_as
+        floor = FLOOR_SD[grade]
+        jump = JUMPS[grade]
+        if grade is not Grade.A:
+            floor = hypot(floor, CURVE_SD * self.curve.faded(as_known))
+            self.state.soft += 1
+        elif self.state.soft:
+            # What a whole session says stands above all that rests on a learnt curve.
+            self.state.soft, jump = 0, 1
+        size = found.capacity_as
+        return kalman.update(state, size, sd * size, floor * size, jump)
 
     def _learn_efficiency(self, found: Pair, *, charging: bool) -> None:
         """Compare what a full charge took in with what the full discharge before it gave."""
@@ -211,7 +234,7 @@ class Estimator:
         full = found.last if charging else found.first
         scale_as = found.capacity_as if grade is Grade.A else self.state.filter.capacity_as or found.capacity_as
         track = [(1 + (c - full.charge_as) / scale_as, v, a) for c, v, a in tracker.track]
-        self.curve.learn(track, self._tracker.cycles, charging=charging)
+        self.curve.learn(track, self._tracker.cycles, scale_as, charging=charging)
 
 
 def _worth(found: Pair) -> tuple[bool, float]:

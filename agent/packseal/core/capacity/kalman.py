@@ -7,9 +7,9 @@ from math import sqrt
 
 import msgspec
 
-RATE_SD = 0.0015
-"""Relative, per cycle, of the fade before anything was seen: from 0 to some 0.3 % per cycle (worn 18650 cells)."""
-LEVEL_NOISE = 0.003
+RATE_SD = 0.003
+"""Relative, per cycle, of the fade before anything was seen: 0.01 % in a good pack, 0.3 % in a worn cell."""
+LEVEL_NOISE = 0.006
 """Relative, per square root of a cycle: recovery after rests, and what is not linear."""
 RATE_NOISE = 0.0001
 """Relative per cycle, per square root of a cycle."""
@@ -62,15 +62,16 @@ def predict(state: FilterState, cycles: float, elapsed_s: float) -> None:
     state.cycles, state.elapsed_s = cycles, elapsed_s
 
 
-def update(state: FilterState, measured_as: float, sd_as: float, floor_as: float) -> bool:
+def update(state: FilterState, measured_as: float, sd_as: float, floor_as: float, jump: int = JUMP) -> bool:
     """Take over one measurement; return whether it passed the gate. Call `predict` before.
 
-    `floor_as` is what repeated sessions of that kind cannot get below, since they share their systematic errors.
+    `jump` refused ones in a row that agree are believed after all. `floor_as` is what repeated sessions of one kind
+    cannot get below, since they share their systematic errors.
     """
     if state.capacity_as is None:
         raise ValueError("begin comes first")
     off, variance = measured_as - state.capacity_as, state.p00 + sd_as**2
-    if off * off > GATE**2 * variance and not _jumped(state, measured_as, sd_as):
+    if off * off > GATE**2 * variance and not _jumped(state, measured_as, sd_as, jump):
         return False
     variance = state.p00 + sd_as**2
     gain, rate_gain = state.p00 / variance, state.p01 / variance
@@ -88,12 +89,12 @@ def update(state: FilterState, measured_as: float, sd_as: float, floor_as: float
     return True
 
 
-def _jumped(state: FilterState, measured_as: float, sd_as: float) -> bool:
+def _jumped(state: FilterState, measured_as: float, sd_as: float, jump: int) -> bool:
     """Return whether refused sessions in a row agree on another capacity, as after a change of modules."""
     agrees = state.refused and abs(measured_as - state.refused_as) < 3 * sd_as
     state.refused = state.refused + 1 if agrees else 1
     state.refused_as = measured_as
-    if state.refused < JUMP:
+    if state.refused < jump:
         return False
     state.p00 += (measured_as - (state.capacity_as or 0.0)) ** 2
     state.p01 = 0.0

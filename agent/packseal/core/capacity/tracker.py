@@ -39,8 +39,8 @@ RATE_SD = 0.02
 """Per e-fold of the current away from that at which this battery is usually emptied."""
 HABIT_GAIN = 0.3
 TRACK_STEP, MOST_TRACK = 0.012, 90
-STEADY, STEADY_SHARE = 0.1, 0.025
-"""A current within 10 % over 2.5 % of the charge is steady."""
+STEADY, STEADY_SHARE = 0.1, 0.04
+"""A current within 10 % over 4 % of the charge is steady."""
 
 
 class Seen(Protocol):
@@ -68,6 +68,7 @@ class TrackerState(msgspec.Struct):
     moved_as: float = 0.0
     heated_as: float = 0.0
     heat: float = 0.0
+    warm_c: float | None = None
     elapsed_s: float = 0.0
     gaps_s: float = 0.0
     tick_s: float = 0.0
@@ -168,7 +169,7 @@ class Tracker:
         self._end()
         state.elapsed_s += max(seconds, 0.0)
         state.gaps_s += max(seconds, 0.0)
-        state.track, state.trail = [], []
+        state.trail = []
         before_s = state.since_s if state.mode == RESTING else state.elapsed_s - max(seconds, 0.0)
         state.last_ns = None
         if view is None or view.current_a is None or view.cell_v is None:
@@ -267,7 +268,7 @@ class Tracker:
         state = self.state
         sums = (state.charge_as, state.moved_as, state.heated_as, state.heat)
         times = (state.elapsed_s, state.elapsed_s - state.gaps_s)
-        self.anchors.append(Anchor(kind, soc, sd, *sums, *times))
+        self.anchors.append(Anchor(kind, soc, sd, *sums, *times, state.warm_c))
 
     def _tick(self, view: Seen, current: float, cell: float) -> None:
         state = self.state
@@ -282,6 +283,7 @@ class Tracker:
             fresh_as = state.moved_as - state.ticked_as
             state.heated_as += fresh_as
             state.heat += warm * fresh_as
+            state.warm_c = warm
         state.ticked_as = state.moved_as
         if state.mode != RESTING:
             self._follow(current, cell)
