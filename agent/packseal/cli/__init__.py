@@ -18,7 +18,7 @@ COMMANDS = {
     "doctor": "check the configuration, the battery's wire, the disk and the way to the sink",
     "run": "record, until it is told to stop",
     "status": "ask the running agent how it is",
-    "journal": "list, show, export or verify what is recorded",
+    "journal": "list, show, export, prove, verify, check, back up or repair what is recorded",
     "verify": "check records in a file against a public key; needs nothing else",
     "export": "write a battery's newest snapshot in a public data model of the battery passport",
     "profiles": "which batteries are supported, what they deliver and how well that is checked",

@@ -1,6 +1,7 @@
 """packseal journal repair: a new journal with every record of a damaged one that proves to be sound."""
 
 import argparse
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -158,6 +159,9 @@ def _key_paths(args: argparse.Namespace) -> tuple[Path, Path | None]:
 @contextmanager
 def _not_in_use(damaged: Path) -> Iterator[None]:
     """Refuse while an agent writes the damaged file."""
+    if not os.access(damaged.parent, os.W_OK):  # a card that is mounted read-only: no agent can write there either
+        yield
+        return
     side = damaged.with_name(damaged.name + ".lock")
     was_there = side.exists()
     lock = database.Lock(damaged)
