@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packseal.cli import whole_file
@@ -11,9 +12,10 @@ from packseal.cli.audit import Bounded
 from packseal.cli.journal_source import Source, each
 from packseal.cli.present import Progress, counted, safe
 from packseal.core import chain
+from packseal.core.bodies import Gap, GapCause
 from packseal.core.chain import Head, SealedRecord
 from packseal.core.errors import FormatError, InputError, StorageError, VerifyError
-from packseal.core.record import parse
+from packseal.core.record import Record, parse
 from packseal.journal import integrity
 from packseal.journal.store import Journal, Log
 
@@ -23,12 +25,14 @@ def run_check(args: argparse.Namespace, source: Source) -> int:
     faults = Bounded()
     for line in integrity.file_faults(source.path):
         faults.add(f"file: {line}")
-    counts = {}
+    counts, holes = {}, Holes()
     for log in source.journal.logs():
         try:
-            counts[log] = _walk(source.journal, log, faults)
+            counts[log] = _walk(source.journal, log, faults, holes)
         except StorageError as error:
             faults.add(f"log {log.log_id.hex()[:8]}: {error}")
+    for line in holes.unnamed():
+        faults.add(line)
     if args.json:
         records = {log.log_id.hex(): count for log, count in counts.items()}
         print(json.dumps({"ok": not faults.count, "records": records, "first_faults": faults.lines}, indent=2))
@@ -44,7 +48,31 @@ def run_check(args: argparse.Namespace, source: Source) -> int:
     return 0
 
 
-def _walk(journal: Journal, log: Log, faults: Bounded) -> int:
+@dataclass(slots=True)
+class Holes:
+    """Missing records, and what the logs say that a damage has cost."""
+
+    found: set[tuple[Log, int, int]] = field(default_factory=set)
+    named: set[tuple[object, ...]] = field(default_factory=set)
+
+    def note(self, log: Log, entry: Record, expected: int) -> None:
+        """Take the next record of a log into account."""
+        if entry.header.sequence > expected:
+            self.found.add((log, expected, entry.header.sequence - 1))
+        if isinstance(entry.body, Gap) and entry.body.cause is GapCause.DAMAGED:
+            facts = entry.body.attributes
+            self.named.add((log.subject, facts.get("log"), facts.get("first"), facts.get("last")))
+
+    def unnamed(self) -> list[str]:
+        """Return the holes that no record of the same battery names."""
+        return [
+            f"log {log.log_id.hex()[:8]} row {last + 1}: record {last + 1} stands where {first} must follow"
+            for log, first, last in sorted(self.found, key=lambda hole: hole[1])
+            if (log.subject, log.log_id, first, last) not in self.named
+        ]
+
+
+def _walk(journal: Journal, log: Log, faults: Bounded, holes: Holes) -> int:
     """Note every record that is not what its row says or does not follow the one before; return how many there are."""
     end = journal.head(log.log_id).next_sequence
     progress = Progress("checking", end)
@@ -52,7 +80,7 @@ def _walk(journal: Journal, log: Log, faults: Bounded) -> int:
     count = 0
     for sealed in each(journal, log, 0, end):
         try:
-            _follow(log, sealed, head)
+            holes.note(log, _follow(log, sealed, head), head.next_sequence if head else 0)
         except (FormatError, VerifyError) as error:
             faults.add(f"log {log.log_id.hex()[:8]} row {sealed.sequence}: {error}")
         head = Head(sealed.sequence + 1, sealed.hash)
@@ -66,11 +94,14 @@ def _walk(journal: Journal, log: Log, faults: Bounded) -> int:
     return count
 
 
-def _follow(log: Log, sealed: SealedRecord, head: Head | None) -> None:
+def _follow(log: Log, sealed: SealedRecord, head: Head | None) -> Record:
+    """Return the record of a row; raise when it is another one or is not linked to the one right before it."""
     entry = parse(sealed.raw)
     if (entry.header.log_id, entry.header.sequence, entry.hash) != (log.log_id, sealed.sequence, sealed.hash):
         raise VerifyError("its row tells of another record")
-    chain.advance(head or Head(entry.header.sequence, entry.header.previous), entry)
+    if head is not None and entry.header.sequence <= head.next_sequence:
+        chain.advance(head, entry)
+    return entry
 
 
 def run_backup(args: argparse.Namespace, source: Source) -> int:
@@ -93,6 +124,7 @@ def run_backup(args: argparse.Namespace, source: Source) -> int:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
-        part.unlink(missing_ok=True)
+        for side in ("", "-journal", "-wal"):  # SQLite leaves its own beside a copy that failed
+            part.with_name(part.name + side).unlink(missing_ok=True)
     print(f"{path}: {path.stat().st_size} bytes, a copy of the journal as it was; keep the key with it")
     return 0

@@ -138,6 +138,20 @@ def test_what_cannot_be_backed_up_is_one_line(recorded: Recorded, capsys: Captur
     assert journal(recorded.journal, "check") == 0
 
 
+def test_a_backup_to_a_full_disk_leaves_nothing_and_the_old_one(recorded: Recorded) -> None:
+    fill(recorded, 3000)
+    folder = recorded.folder / "backups"
+    folder.mkdir()
+    (folder / "copy.db").write_bytes(b"the old one")
+    limit = f"ulimit -f 200; exec {sys.executable} -m packseal journal backup --journal {recorded.journal}"  # 200 KiB
+    command = ["bash", "-c", f"trap '' XFSZ; {limit} {folder / 'copy.db'}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "copy.db" in result.stderr
+    assert [(p.name, p.read_bytes()) for p in folder.iterdir()] == [("copy.db", b"the old one")]
+
+
 def test_a_bar_is_shown_on_a_terminal(recorded: Recorded) -> None:
     fill(recorded, 3000)
     terminal, other = pty.openpty()

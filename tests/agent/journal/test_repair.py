@@ -48,6 +48,7 @@ def check(original: Original, path: Path) -> set[int]:
         saved = {r.sequence: r for r in journal.records(LOG)} if LOG in {x.log_id for x in journal.logs()} else {}
         assert all(saved[n] == original.records[n] for n in saved), "something came back that was never there"
         assert _named(journal) == _missing(set(saved))
+    assert main(["journal", "check", "--journal", str(out)]) == 0
     public = str(original.key.with_suffix(".pub"))
     assert (
         main(["journal", "verify", "--journal", str(out), "--key", public, "--sink-key", str(original.sink_key)]) == 0
