@@ -9,7 +9,7 @@ from packseal.core.capacity.anchor import Anchor, Grade, Kind, Pair, Session, gr
 from packseal.core.capacity.curve import Curve, CurveState
 from packseal.core.capacity.kalman import FilterState
 from packseal.core.capacity.limits import AS_PER_AH, UNKNOWN_SD, Limits
-from packseal.core.capacity.tracker import CHARGING, DISCHARGING, Seen, Tracker, TrackerState
+from packseal.core.capacity.tracker import CHARGING, DISCHARGING, NEAR_FULL_V, Seen, Tracker, TrackerState
 
 LEAST_SHARE = 0.05
 """Of the rated capacity: less charge makes no session."""
@@ -17,6 +17,8 @@ FLOOR_SD = {Grade.A: 0.0035, Grade.B: 0.012, Grade.C: 0.025}
 """Relative: sessions of one kind share errors, and many of them are not better than this."""
 JUMPS = {Grade.A: 2, Grade.B: 5, Grade.C: 8}
 """So many sessions in a row must agree to be believed against what was known before."""
+ENDS_SD = 0.005
+"""Relative: where full and empty lie, in all sessions alike."""
 MOST_ANCHORS = 6
 AWAY_SD_PER_MONTH = 0.02
 """Of the charge: self-discharge and what the battery itself consumes while nobody looks."""
@@ -26,6 +28,7 @@ EMPTY_RISE_SHARE, MORE_RISE_V = 0.65, 0.08
 """Of the voltage span: an aged cell that was cut off under load comes back so far at rest."""
 LOW_AT_REST = 0.25
 """By the learnt curve: where an aged cell comes back to."""
+FULL_AT_REST_SD = 0.01
 SLEPT_V, SLEPT_NS = 0.06, 3_600_000_000_000
 EFFICIENCIES = (0.96, 1.005)
 CURVE_SD = 0.7
@@ -66,6 +69,8 @@ class Estimator:
         ended = tracker.feed(view)
         if tracker.anchors:
             self._take(tracker.anchors)
+        if last_ns is None:
+            self._full_at_rest(view)
         if not ended:
             return None
         session = self._close(view.wall_ms)
@@ -73,6 +78,7 @@ class Estimator:
             tracker.state.track = []
             rested = abs(last_a) < self._limits.rest_a and abs(last_v - (view.cell_v or 0.0)) < SLEPT_V
             self._hold_against(view, slept=rested and view.mono_ns - last_ns < SLEPT_NS)
+            self._full_at_rest(view)
         return session
 
     @property
@@ -101,7 +107,7 @@ class Estimator:
         now = msgspec.structs.replace(state)
         kalman.predict(now, self._tracker.cycles, self.state.tracker.elapsed_s)
         value = (now.capacity_as or 0.0) / AS_PER_AH
-        return value, hypot(sqrt(now.p00) / AS_PER_AH, self._limits.gain_sd * value)
+        return value, hypot(sqrt(now.p00) / AS_PER_AH, self._limits.gain_sd * value, ENDS_SD * value)
 
     def _take(self, anchors: list[Anchor]) -> None:
         kept = self.state.anchors
@@ -112,6 +118,17 @@ class Estimator:
             kept.append(anchor)
         del kept[:-MOST_ANCHORS]
         anchors.clear()
+
+    def _full_at_rest(self, view: Seen) -> None:
+        """Take a battery for full that is seen first, or after a gap, resting at the voltage where charging ends."""
+        tracker, limits = self._tracker, self._limits
+        full_v = tracker.state.full_v or limits.full_v
+        there = any(a.kind == Kind.FULL for a in self.state.anchors)
+        if there or view.cell_v is None or view.current_a is None or abs(view.current_a) >= limits.rest_a:
+            return
+        if view.cell_v >= full_v - NEAR_FULL_V:
+            tracker.tell(Kind.FULL, 1.0, FULL_AT_REST_SD)
+            self._take(tracker.anchors)
 
     def _hold_against(self, view: Seen, *, slept: bool) -> None:
         """Keep after a gap only those anchors that the voltage does not contradict, and trust them less.

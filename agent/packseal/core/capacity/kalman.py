@@ -13,11 +13,13 @@ LEVEL_NOISE = 0.006
 """Relative, per square root of a cycle: recovery after rests, and what is not linear."""
 RATE_NOISE = 0.0001
 """Relative per cycle, per square root of a cycle."""
-MONTH_NOISE = 0.003
-"""Relative per square root of a month: ageing by time alone."""
+DAY_NOISE, MOST_DAY_NOISE = 0.012, 0.03
+"""Relative per square root of a day without cycles, and at most: hard-worked cells come back by up to 6 % in two weeks
+(NASA B0006)."""
 GATE = 4.0
 """Innovations over so many standard deviations are no update, until JUMP of them in a row agree."""
 JUMP = 3
+TRUSTED_JUMP, SURPRISE, MOST_STEP = 2, 2.0, 0.1
 MOST_CYCLES_AHEAD = 60.0
 """The rate is carried on so far without evidence, and no farther."""
 
@@ -53,10 +55,11 @@ def predict(state: FilterState, cycles: float, elapsed_s: float) -> None:
         return
     step = max(cycles - state.cycles, 0.0)
     carried = max(min(step, state.evidence_cycles + MOST_CYCLES_AHEAD - state.cycles), 0.0)
-    months = max(elapsed_s - state.elapsed_s, 0.0) / (30 * 86400)
+    idle_days = max((elapsed_s - state.elapsed_s) / 86400 - step, 0.0)
+    recovery = min(DAY_NOISE * sqrt(idle_days), MOST_DAY_NOISE)
     state.capacity_as = capacity_as + carried * state.rate
     state.p00 += 2 * step * state.p01 + step * step * state.p11
-    state.p00 += capacity_as**2 * (LEVEL_NOISE**2 * step + MONTH_NOISE**2 * months)
+    state.p00 += capacity_as**2 * (LEVEL_NOISE**2 * step + recovery**2)
     state.p01 += step * state.p11
     state.p11 = min(state.p11 + (RATE_NOISE * capacity_as) ** 2 * step, (RATE_SD * capacity_as) ** 2)
     state.cycles, state.elapsed_s = cycles, elapsed_s
@@ -71,6 +74,10 @@ def update(state: FilterState, measured_as: float, sd_as: float, floor_as: float
     if state.capacity_as is None:
         raise ValueError("begin comes first")
     off, variance = measured_as - state.capacity_as, state.p00 + sd_as**2
+    if jump <= TRUSTED_JUMP and SURPRISE**2 * variance < off * off < (MOST_STEP * state.capacity_as) ** 2:
+        # A whole session that surprises is right more often than what was foreseen: capacity comes back after rests.
+        state.p00 += off * off
+        variance = state.p00 + sd_as**2
     if off * off > GATE**2 * variance and not _jumped(state, measured_as, sd_as, jump):
         return False
     variance = state.p00 + sd_as**2

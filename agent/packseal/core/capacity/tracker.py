@@ -214,7 +214,7 @@ class Tracker:
         if found is None:
             return
         settling_v = limits.cell_ohm / 2 * abs(state.load_a) * exp(-3 * lasted_s / limits.rest_s)
-        self._tell(Kind.REST, found.soc, hypot(found.sd, settling_v / found.slope))
+        self.tell(Kind.REST, found.soc, hypot(found.sd, settling_v / found.slope))
 
     def _charged(self) -> None:
         state, limits = self.state, self.limits
@@ -226,7 +226,7 @@ class Tracker:
             return
         off_a = 0.0 if state.tail_a is None else abs(state.last_a - state.tail_a)
         state.tail_a = _habit(state.tail_a, state.last_a)
-        self._tell(Kind.FULL, 1.0, FULL_SD + TAIL_SD * off_a * 3600 / limits.rated_as)
+        self.tell(Kind.FULL, 1.0, FULL_SD + TAIL_SD * off_a * 3600 / limits.rated_as)
 
     def _discharged(self) -> None:
         state, limits = self.state, self.limits
@@ -236,7 +236,7 @@ class Tracker:
         away = 0.0 if state.empty_a is None else abs(log(max(-state.smooth_a, 1e-6) / state.empty_a))
         state.empty_a = _habit(state.empty_a, max(-state.smooth_a, 1e-6))
         sd = hypot(EMPTY_SD, RATE_SD * away, beyond_as / 2 / self.capacity_as)
-        self._tell(Kind.EMPTY, beyond_as / self.capacity_as, sd)
+        self.tell(Kind.EMPTY, beyond_as / self.capacity_as, sd)
 
     def _to_cut_off(self) -> float | None:
         """Return the charge from here to the cut-off along the present slope; None where it is not near."""
@@ -262,9 +262,10 @@ class Tracker:
             return
         found = self._curve.soc_of(state.last_v, state.last_a, self.cycles)
         if found is not None:
-            self._tell(Kind.LOAD, found.soc, found.sd)
+            self.tell(Kind.LOAD, found.soc, found.sd)
 
-    def _tell(self, kind: Kind, soc: float, sd: float) -> None:
+    def tell(self, kind: Kind, soc: float, sd: float) -> None:
+        """Keep an anchor as of now."""
         state = self.state
         sums = (state.charge_as, state.moved_as, state.heated_as, state.heat)
         times = (state.elapsed_s, state.elapsed_s - state.gaps_s)
