@@ -38,7 +38,7 @@ def failed(story: Story) -> set[str]:
 def withheld(local: Rig, loop: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """The network goes and never comes back, and more is wrong with what is expected."""
     text = SHORT.format(drain_s=0) + (
-        '[[step]]\nwhen = { receipted = 3 }\nnetwork = "down"\n'
+        '[[step]]\nwhen = { receipted = 6 }\nnetwork = "down"\n'
         "[expect]\nevent = { bus_silent = [1, 1] }\ngap.stopped = {}\nrefused = { fork = [1, 1] }\nlogs = 2\n"
         'said = ["no agent says this"]\nsamples = [1000, 2000]\n'
         "figure = { first_receipt_s = [1000, 2000], x_s = [0, 1] }\n"
