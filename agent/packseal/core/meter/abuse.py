@@ -47,6 +47,7 @@ class Abuse:
         self._limit_ns = limit_ns
         # A battery that delivers cell voltages is judged by nothing else.
         self._sources = CELL_SOURCES if delivers & CELL_SOURCES else PACK_SOURCE
+        state.over.observed = state.deep.observed  # both see the same samples
         self.state = state
 
     def feed(self, view: View) -> list[Notice] | None:
@@ -54,38 +55,20 @@ class Abuse:
         lowest, highest = view.lowest_v, view.highest_v
         if lowest is None and not view.flawed & self._sources:
             return None
+        seconds = self.state.deep.observed.step(view.mono_ns, usable=lowest is not None, limit_ns=self._limit_ns)
+        if lowest is None or highest is None:
+            return None
         low, high = self._declared.cell_voltage_min_v, self._declared.cell_voltage_max_v
         notices: list[Notice] = []
-        if low is not None:
-            depth = None if lowest is None else low - lowest
-            if self._step(self.state.deep, depth, DEEP_DISCHARGE_S, view):
-                notices.append(_notice(EventCode.DEEP_DISCHARGE, lowest, low, view.sample.at))
-        if high is not None:
-            depth = None if highest is None else highest - high
-            if self._step(self.state.over, depth, OVERCHARGE_S, view):
-                notices.append(_notice(EventCode.OVERCHARGE, highest, high, view.sample.at))
+        if low is not None and _step(self.state.deep, low - lowest, DEEP_DISCHARGE_S, seconds, view.wall_ms):
+            notices.append(_notice(EventCode.DEEP_DISCHARGE, lowest, low, view.sample.at))
+        if high is not None and _step(self.state.over, highest - high, OVERCHARGE_S, seconds, view.wall_ms):
+            notices.append(_notice(EventCode.OVERCHARGE, highest, high, view.sample.at))
         return notices
-
-    def _step(self, band: BandState, depth_v: float | None, needed_s: float, view: View) -> bool:
-        seconds = band.observed.step(view.mono_ns, usable=depth_v is not None, limit_ns=self._limit_ns)
-        if depth_v is None:
-            return False
-        band.last_wall_ms = view.wall_ms
-        if depth_v < -HYSTERESIS_V:
-            band.counted = band.inside = False
-            return False
-        was_inside, band.inside = band.inside, depth_v > 0
-        band.inside_s = band.inside_s + seconds if was_inside and band.inside else 0.0
-        if band.inside and not band.counted and band.inside_s >= needed_s:
-            band.count += 1
-            band.counted = True
-            return True
-        return False
 
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop of `gap_ns`."""
         self.state.deep.observed.resume(gap_ns)
-        self.state.over.observed.resume(gap_ns)
 
     def readings(self) -> list[Reading]:
         """Return both event counts."""
@@ -113,5 +96,20 @@ class Abuse:
         )
 
 
-def _notice(code: EventCode, cell_v: float | None, limit_v: float, at: Instant) -> Notice:
-    return Notice(code, at, {"cell_mv": round((cell_v or 0.0) * 1000), "limit_mv": round(limit_v * 1000)})
+def _step(band: BandState, depth_v: float, needed_s: float, seconds: float, wall_ms: int) -> bool:
+    """Account for one interval; return whether an event is counted now. `depth_v` is how far the cell is beyond."""
+    band.last_wall_ms = wall_ms
+    if depth_v < -HYSTERESIS_V:
+        band.counted = band.inside = False
+        return False
+    was_inside, band.inside = band.inside, depth_v > 0
+    band.inside_s = band.inside_s + seconds if was_inside and band.inside else 0.0
+    if band.inside and not band.counted and band.inside_s >= needed_s:
+        band.count += 1
+        band.counted = True
+        return True
+    return False
+
+
+def _notice(code: EventCode, cell_v: float, limit_v: float, at: Instant) -> Notice:
+    return Notice(code, at, {"cell_mv": round(cell_v * 1000), "limit_mv": round(limit_v * 1000)})
