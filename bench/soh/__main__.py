@@ -96,7 +96,7 @@ def drives(every: Triples) -> list[Row]:
     size = len(msgspec.msgpack.encode(outcome.meter.health.state))
     return [
         _row("Panasonic: July check", abs(off), 2.5, note=f"{off:+.2f} % of rated, own sd {last.sd_ah:.3f} Ah"),
-        _row("throughput, Panasonic", abs(counters.panasonic_off(outcome)), 0.2, unit="%"),
+        _row("throughput, Panasonic", abs(counters.panasonic_off(plain)), 0.2, unit="%"),
         _row("throughput, BMW i3", abs(counters.trips_off()), 0.2, unit="%"),
         _row("all families, feeding included", micros, unit="µs/sample"),
         _row("state of capacity and claim", size, 8192, unit="bytes"),

@@ -1,7 +1,8 @@
 """The check of the BMS's state of health against ours.
 
-Apart by more than `max(5, 3 * sd)` points in a session that measured the capacity: doubtful; in three such sessions in
-a row: contradicted. 5 points are the tolerance of UN GTR 22 for a vehicle's monitor; `sd` holds the systematic terms.
+Apart by more than `max(3, 3 * sd)` points in a session that measured the capacity: doubtful; in three such sessions in
+a row: contradicted. A claim 5 points too high, the tolerance
+of UN GTR 22, must not pass, and an honest one of whole percents must; `sd` holds the systematic terms.
 """
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from packseal.core.passport import Verdict
 from packseal.core.sample import EventCode
 
-TOLERANCE_POINTS = 5.0
+TOLERANCE_POINTS = 3.0
 DEVIATIONS = 3.0
 SESSIONS = 3
 RISE_POINTS = 2.0
