@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help broker test-programs hil-programs venv cose-peer demo check test bench hil hil-long lock fmt clean
+.PHONY: help broker test-programs hil-programs venv cose-peer demo check test bench bench-soh hil hil-long lock fmt clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
@@ -46,6 +46,10 @@ bench: broker venv ## Speed, size and memory as ratios against peers in the same
 
 # The tests of the bench itself are part of `make test`. Two virtual gateways at once; hardware there is only one.
 HIL_TESTS := tests/hil/gateway tests/hil/powercut/test_guest.py tests/hil/scenarios/test_scenarios.py
+
+bench-soh: venv ## Capacity, health claims and counters on recorded cells; every field on simulated batteries (20 minutes)
+	$(PYTHON) -m bench.soh
+	$(PYTHON) -m bench.truth $(ARGS)
 
 hil: hil-programs venv ## The agent in a virtual gateway: kernel CAN, BlueZ, faults and power cuts; report in .hil/report
 	@PATH="$$PATH:/usr/sbin:/sbin" $(PYTHON) -m pytest -p packseal_hil.plugin --bench $(or $(BENCH),virtual) \
