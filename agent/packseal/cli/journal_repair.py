@@ -86,16 +86,21 @@ def _fill(rescue: Rescue, copied: Path, wal: Path) -> None:
     size = copied.stat().st_size
     progress = Progress("rows", size)
     done = 0
-    for raw in salvage.rows(copied):
+    for raw in salvage.rows(copied, with_wal=False):
         rescue.offer(raw)
         done += len(raw)
         progress.at(done)
-    for raw in salvage.receipts(copied):
-        rescue.offer(raw)
     progress.end()
     progress = Progress("raw pages", size)
     salvage.pages(copied, wal, rescue.offer, progress.at)
+    salvage.stretches(copied, salvage.PAGE, rescue.offer)
+    salvage.stretches(wal, 1, rescue.offer)
     progress.end()
+    # The last, for it changes the copy.
+    for raw in salvage.rows(copied, with_wal=True) if wal.exists() else ():
+        rescue.offer(raw)
+    for raw in salvage.receipts(copied):
+        rescue.offer(raw)
 
 
 def _go_on(

@@ -8,7 +8,7 @@ only its signature says that it is a record.
 
 from collections.abc import Callable, Iterator
 
-from packseal.core.archive import EMPTY_MAP, START, length_at
+from packseal.core.archive import EMPTY_MAP, START, Content, length_at
 from packseal.core.record import MAX_RECORD_BYTES
 
 NEXT_BYTES = 4
@@ -33,6 +33,16 @@ def search(page: bytes, page_of: PageOf, offer: Callable[[bytes], bool]) -> None
     at = 0
     while (at := page.find(START, at)) >= 0:
         any(offer(candidate) for candidate in _readings(page, at, page_of))
+        at += 1
+
+
+def search_whole(content: Content, page_size: int, offer: Callable[[bytes], bool]) -> None:
+    """Offer whatever may be a record in one piece over the edge of a page: where bytes before it went missing."""
+    at = 0
+    while (at := content.find(START, at)) >= 0:
+        length = _length(content, at)
+        if length is not None and at // page_size != (at + length - 1) // page_size:
+            offer(content[at : at + length])
         at += 1
 
 
@@ -66,7 +76,7 @@ def _followed(page: bytes, at: int, local: int, length: int, page_of: PageOf) ->
             yield b"".join(parts)
 
 
-def _length(page: bytes, at: int) -> int | None:
+def _length(page: Content, at: int) -> int | None:
     """Return how long the record that begins here is by its own heads, as far as these lie in this page."""
     header = length_at(page, at + len(START))
     if header is None:

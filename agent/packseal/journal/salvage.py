@@ -5,6 +5,7 @@ the raw pages are searched, also those of the write-ahead log.
 """
 
 import hashlib
+import mmap
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,9 @@ PAGE = 4096  # SQLite's default since 3.12, and ours: https://sqlite.org/pragma.
 WAL_HEADER, FRAME_HEADER = 32, 24  # https://sqlite.org/fileformat2.html §4.1
 ROWS = 200
 MOST_LOGS = 1000
+MOST_LEAPS = 1000  # over stretches that SQLite cannot read; what is left then is found in the raw pages
 LAST_ID = (1 << 63) - 1
+UNREADABLE = (sqlite3.Error, OverflowError, UnicodeDecodeError)  # the last: a message with the damaged bytes
 MOST_PAGES = 1 << 32  # https://sqlite.org/limits.html
 
 
@@ -57,24 +60,35 @@ def _read(source: int, at: int, size: int) -> tuple[bytes, int]:
     return b"".join(part for part, _ in parts), sum(missing for _, missing in parts)
 
 
-def rows(path: Path) -> Iterator[bytes]:
-    """Yield the records of all rows that SQLite can read in the copy at `path`; plays its `-wal` file in."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        at = 0
+def rows(path: Path, *, with_wal: bool) -> Iterator[bytes]:
+    """Yield the records of all rows that SQLite can read in the copy at `path`.
+
+    Args:
+        path: the copy.
+        with_wal: whether its `-wal` file is played in. That writes pages into the copy, over whatever lies there: first
+            search the raw pages.
+    """
+    address = f"{path.absolute().as_uri()}?{'mode=rw' if with_wal else 'mode=ro&immutable=1'}"
+    with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+        at, leaps = 0, 0
         while at <= LAST_ID:
             try:
                 found = connection.execute(
                     "SELECT id, CAST(raw AS BLOB) FROM record WHERE id >= ? ORDER BY id LIMIT ?", (at, ROWS)
                 ).fetchall()
-            except (sqlite3.Error, OverflowError):
-                row, at = _past(connection, at)
+            except UNREADABLE:
+                row, further = _past(connection, at)
                 if row is not None:
                     yield row
+                leaps += 1
+                if further <= at or leaps > MOST_LEAPS:
+                    return
+                at = further
                 continue
-            yield from (raw for _, raw in found if raw is not None)
-            if not found:
+            yield from (raw for _, raw in found if raw)
+            if not found or found[-1][0] < at:  # a damaged tree can lead back, and so for ever
                 return
-            at = max(at, found[-1][0]) + 1  # a damaged tree can lead back
+            at = found[-1][0] + 1
 
 
 def states(path: Path) -> Mapping[bytes, tuple[int, bytes]]:
@@ -85,7 +99,7 @@ def states(path: Path) -> Mapping[bytes, tuple[int, bytes]]:
             try:
                 query = "SELECT log_id, bytes, CAST(state AS BLOB), state_hash FROM log WHERE id = ?"
                 row = connection.execute(query, (log,)).fetchone()
-            except (sqlite3.Error, OverflowError):
+            except UNREADABLE:
                 continue
             if row is not None and row[2] and hashlib.sha256(row[2]).digest() == row[3]:
                 found[row[0]] = (row[1], row[2])
@@ -96,9 +110,8 @@ def receipts(path: Path) -> Iterator[bytes]:
     """Yield the receipts that SQLite can read in the copy."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for query in ("SELECT CAST(receipt AS BLOB) FROM log WHERE receipt IS NOT NULL", "SELECT raw FROM receipt"):
-            with suppress(sqlite3.Error, OverflowError):
-                for (raw,) in connection.execute(query):
-                    yield raw
+            with suppressUNREADABLE:
+                yield from (raw for (raw,) in connection.execute(query) if raw)
 
 
 def _past(connection: sqlite3.Connection, at: int) -> tuple[bytes | None, int]:
@@ -127,7 +140,7 @@ def _next_row(connection: sqlite3.Connection, at: int) -> tuple[int | None, byte
     try:
         query = "SELECT id, CAST(raw AS BLOB) FROM record WHERE id >= ? ORDER BY id LIMIT 1"
         found = connection.execute(query, (at,)).fetchone()
-    except (sqlite3.Error, OverflowError):
+    except UNREADABLE:
         return None, None
     return found or (LAST_ID, None)
 
@@ -157,6 +170,17 @@ def pages(path: Path, wal: Path, offer: Callable[[bytes], bool], progress: Calla
             progress(at)
         for at in frames:
             fragments.search(_page(log, at + FRAME_HEADER), newest_page_of, offer)
+
+
+def stretches(path: Path, page_size: int, offer: Callable[[bytes], bool]) -> None:
+    """Offer what may be records that lie in one piece over the edge of a page, as if no page began where it should.
+
+    A `page_size` of 1 offers all: the pages of a write-ahead log do not begin at multiples of their size.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        fragments.search_whole(content, page_size, offer)
 
 
 def _page(file: BinaryIO, at: int) -> bytes:

@@ -24,7 +24,7 @@ PIECE = 32
 COUNT, SNAPSHOT = 240, 90
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Original:
     """An undamaged journal. `db`, `wal`: the files of an agent that was killed, whose newest records are in the WAL."""
 

@@ -4,7 +4,9 @@ import errno
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from packseal.journal.store import Journal
 from packseal.keys import file
 
 Capture = pytest.CaptureFixture[str]
-EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +164,30 @@ def test_a_damaged_write_ahead_log_costs_only_what_it_hit(original: Original, fo
     saved = check(original, damaged(folder, original.db, bytes(wal)))
     assert saved >= set(range(200))
     assert saved >= {r.sequence for r in original.records if r.raw in bytes(wal)}
+
+
+@EXAMPLES
+@given(at=st.integers(1, 10**6), size=st.integers(1, 9000), where=st.sampled_from(["db", "wal"]))
+def test_bytes_that_went_missing_cost_only_the_records_they_were_of(
+    original: Original, folder: Path, at: int, size: int, where: str
+) -> None:
+    db, wal = bytearray(original.db), bytearray(original.wal)
+    image = {"db": db, "wal": wal}[where]
+    start = at % (len(image) - 1) + 1
+    del image[start : start + size]
+    _RECEIPT_SAVED[0] = _receipt_is_in(bytes(db), original) or _receipt_is_in(bytes(wal), original)
+    saved = check(original, damaged(folder, bytes(db), bytes(wal)))
+    assert saved >= {r.sequence for r in original.records if r.raw in bytes(db) or r.raw in bytes(wal)}
+
+
+def test_an_emptied_receipt_is_passed_over(original: Original, folder: Path) -> None:
+    path = damaged(folder, original.whole)
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute("PRAGMA journal_mode = DELETE")
+        file.execute("UPDATE receipt SET raw = x''")
+        file.execute("UPDATE log SET receipt = x''")
+    _RECEIPT_SAVED[0] = True  # its bytes are still in the page
+    assert check(original, path) == set(range(COUNT))
 
 
 def _receipt_is_in(image: bytes, original: Original) -> bool:
