@@ -110,7 +110,7 @@ def receipts(path: Path) -> Iterator[bytes]:
     """Yield the receipts that SQLite can read in the copy."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for query in ("SELECT CAST(receipt AS BLOB) FROM log WHERE receipt IS NOT NULL", "SELECT raw FROM receipt"):
-            with suppressUNREADABLE:
+            with suppress(*UNREADABLE):
                 yield from (raw for (raw,) in connection.execute(query) if raw)
 
 
