@@ -84,7 +84,7 @@ def partial_sessions(every: Triples) -> list[Row]:
 
 
 def drives(every: Triples) -> list[Row]:
-    """The Panasonic cell under drive cycles until its check in July, without a warm whole cycle after May, and what it costs."""
+    """The Panasonic cell under drive cycles until its July check, no warm whole cycle after May; and what it costs."""
     plain = recorded.panasonic()
     began = time.thread_time()
     outcome = fed(plain)

@@ -9,7 +9,8 @@ from packseal.core.capacity.anchor import Anchor, Grade, Kind, Pair, Session, gr
 from packseal.core.capacity.curve import Curve, CurveState
 from packseal.core.capacity.kalman import FilterState
 from packseal.core.capacity.limits import AS_PER_AH, UNKNOWN_SD, Limits
-from packseal.core.capacity.tracker import CHARGING, DISCHARGING, NEAR_FULL_V, Seen, Tracker, TrackerState
+from packseal.core.capacity.seen import Seen
+from packseal.core.capacity.tracker import CHARGING, DISCHARGING, NEAR_FULL_V, Tracker, TrackerState
 
 LEAST_SHARE = 0.05
 """Of the rated capacity: less charge makes no session."""

@@ -5,13 +5,13 @@ agrees; the estimator decides that.
 """
 
 from math import exp, hypot, log
-from typing import Protocol
 
 import msgspec
 
 from packseal.core.capacity.anchor import Anchor, Kind
 from packseal.core.capacity.curve import Curve
 from packseal.core.capacity.limits import Limits
+from packseal.core.capacity.seen import Seen
 
 NS_PER_S = 1e9
 TICK_S = 10.0
@@ -41,19 +41,6 @@ HABIT_GAIN = 0.3
 TRACK_STEP, MOST_TRACK = 0.012, 90
 STEADY, STEADY_SHARE = 0.1, 0.04
 """A current within 10 % over 4 % of the charge is steady."""
-
-
-class Seen(Protocol):
-    """What is needed of a sample, see `packseal.core.meter.view.View`."""
-
-    mono_ns: int
-    wall_ms: int
-    current_a: float | None
-    cell_v: float | None
-    lowest_v: float | None
-    highest_v: float | None
-    hottest_c: float | None
-    coldest_c: float | None
 
 
 class TrackerState(msgspec.Struct):
