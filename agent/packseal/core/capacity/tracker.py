@@ -17,9 +17,8 @@ NS_PER_S = 1e9
 TICK_S = 10.0
 SMOOTH_S = 120.0
 CHARGING, DISCHARGING, RESTING = 1, -1, 0
-LEAST_LOAD_S = 60.0
+LEAST_LOAD_S = LEAST_REST_S = 60.0
 """Shorter stretches, such as regenerative braking, end nothing."""
-LEAST_REST_S = 60.0
 NEAR_FULL_V = 0.015
 NEAR_EMPTY_V = 0.02
 TAPERED = 0.5
@@ -254,9 +253,8 @@ class Tracker:
     def tell(self, kind: Kind, soc: float, sd: float) -> None:
         """Keep an anchor as of now."""
         state = self.state
-        sums = (state.charge_as, state.moved_as, state.heated_as, state.heat)
-        times = (state.elapsed_s, state.elapsed_s - state.gaps_s)
-        self.anchors.append(Anchor(kind, soc, sd, *sums, *times, state.warm_c))
+        sums = (state.charge_as, state.moved_as, state.heated_as, state.heat, state.elapsed_s)
+        self.anchors.append(Anchor(kind, soc, sd, *sums, state.elapsed_s - state.gaps_s, state.warm_c))
 
     def _tick(self, view: Seen, current: float, cell: float) -> None:
         state = self.state
@@ -265,9 +263,9 @@ class Tracker:
         share = 1.0 if passed_s > 10 * SMOOTH_S else 1 - exp(-passed_s / SMOOTH_S)
         state.smooth_v += share * (cell - state.smooth_v)
         state.smooth_a += share * (current - state.smooth_a)
-        coldest, hottest = view.coldest_c, view.hottest_c
-        if coldest is not None or hottest is not None:
-            warm = ((coldest if coldest is not None else hottest) + (hottest if hottest is not None else coldest)) / 2  # type: ignore[operator]  # one is there
+        there = [c for c in (view.coldest_c, view.hottest_c) if c is not None]
+        if there:
+            warm = sum(there) / len(there)
             fresh_as = state.moved_as - state.ticked_as
             state.heated_as += fresh_as
             state.heat += warm * fresh_as

@@ -90,10 +90,21 @@ class Meter:
         self._viewer = Viewer(declared, delivers)
         self._usage = Usage(declared, delivers, limit_ns, self._state.usage)
         self._cycles = Cycles(declared, delivers, limit_ns, self._state.cycles)
+        self._families = self._family_of_each(declared, delivers, limit_ns)
+        self._entered = Entered(declared, self._state.told)
+        self._baseline = Baseline(declared, self._state.baseline)
+        self._declared = declared
+        self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
+        self._constancy = Constancy(declared, self._state.constancy)
+        self._present = Present(limit_ns)
+        self._began: Instant | None = None
+
+    def _family_of_each(self, declared: Declared, delivers: frozenset[Quantity], limit_ns: int) -> tuple[Family, ...]:
+        """Return the families in the order in which they are fed; what one knows, those after it may use."""
         reported = Reported(declared, delivers, limit_ns, self._state.reported)
         self.health = Health(declared, delivers, limit_ns, self._state.health, reported)
         curve = OpenCircuit(declared, self.health.knowledge)
-        self._families: tuple[Family, ...] = (
+        return (
             Throughput(declared, delivers, limit_ns, self._state.throughput),
             Exposure(declared, delivers, limit_ns, self._state.exposure),
             Abuse(declared, delivers, limit_ns, self._state.abuse),
@@ -108,13 +119,6 @@ class Meter:
             Efficiency(declared, delivers, limit_ns, self._state.efficiency),
             SelfDischarge(declared, delivers, limit_ns, self._state.self_discharge, curve),
         )
-        self._entered = Entered(declared, self._state.told)
-        self._baseline = Baseline(declared, self._state.baseline)
-        self._declared = declared
-        self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
-        self._constancy = Constancy(declared, self._state.constancy)
-        self._present = Present(limit_ns)
-        self._began: Instant | None = None
 
     @property
     def last_wall_ms(self) -> int:
