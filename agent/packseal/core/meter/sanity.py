@@ -28,11 +28,12 @@ SOC_VOTES = 10
 STUCK_STEP_C_RATE = 1 / 5
 STUCK_STEPS = 50
 STUCK_SOC_SHARE = 0.25
+FULL_PCT = 100.0
 JUMP_PCT = 3.0
 JUMP_AGAIN_MS = 3_600_000
 """One jump an hour is told; a state of charge that dithers must not fill the log."""
 AS_PER_AH = 3600.0
-NS_PER_S = 1e9
+HALF_PER_NS = 0.5e-9
 
 
 class SanityState(msgspec.Struct):
@@ -45,10 +46,11 @@ class SanityState(msgspec.Struct):
     stuck_steps: int = 0
     voltage_told: bool = False
     soc_pct: float | None = None
-    soc_as: float = 0.0
+    soc_at_as: float = 0.0
     soc_told: bool = False
     anchor_pct: float | None = None
-    anchor_as: float = 0.0
+    anchor_at_as: float = 0.0
+    charge_as: float = 0.0
     jumps: int = 0
     jump_told_ms: int = 0
     last_ns: int | None = None
@@ -83,11 +85,13 @@ class Sanity:
         if before_ns is None or now_ns - before_ns > self._limit_ns:
             state.anchor_pct = state.soc_pct = None
         else:
-            moved_as = (current + before_a) / 2 * (now_ns - before_ns) / NS_PER_S
-            state.soc_as += moved_as
-            state.anchor_as += moved_as
+            state.charge_as += (current + before_a) * (now_ns - before_ns) * HALF_PER_NS
             step_a = current - before_a
-            if abs(step_a) >= self._step_a and before_v is not None and now_ns - before_ns <= STEP_NS:
+            if (
+                (step_a >= self._step_a or step_a <= -self._step_a)
+                and before_v is not None
+                and now_ns - before_ns <= STEP_NS
+            ):
                 told += self._step(step_a, before_v, view)
         if view.soc_pct is not None:
             told += self._charge_state(view.soc_pct, view)
@@ -139,19 +143,19 @@ class Sanity:
     def _charge_state(self, soc_pct: float, view: View) -> list[Notice]:
         state = self.state
         if state.anchor_pct is None:
-            state.anchor_pct, state.anchor_as = soc_pct, 0.0
+            state.anchor_pct, state.anchor_at_as = soc_pct, state.charge_as
         if state.soc_pct is None:
-            state.soc_pct, state.soc_as = soc_pct, 0.0
+            state.soc_pct, state.soc_at_as = soc_pct, state.charge_as
             return []
         if soc_pct == state.soc_pct:
             return self._stuck_soc(soc_pct, view)
         told = self._jump(soc_pct, soc_pct - state.soc_pct, view)
-        state.soc_pct, state.soc_as, state.soc_told = soc_pct, 0.0, False
+        state.soc_pct, state.soc_at_as, state.soc_told = soc_pct, state.charge_as, False
         if told or self.state.anchor_pct is None:
-            state.anchor_pct, state.anchor_as = soc_pct, 0.0
+            state.anchor_pct, state.anchor_at_as = soc_pct, state.charge_as
         elif abs(soc_pct - state.anchor_pct) >= SOC_SPAN_PCT:
-            span_pct, moved_as = soc_pct - state.anchor_pct, state.anchor_as
-            state.anchor_pct, state.anchor_as = soc_pct, 0.0
+            span_pct, moved_as = soc_pct - state.anchor_pct, state.charge_as - state.anchor_at_as
+            state.anchor_pct, state.anchor_at_as = soc_pct, state.charge_as
             if abs(moved_as) >= 0.5 * SOC_SPAN_PCT / 100 * self._rated_as:
                 told += self._vote((span_pct > 0) == (moved_as > 0), SOC_VOTES, view)
         return told
@@ -159,13 +163,14 @@ class Sanity:
     def _stuck_soc(self, soc_pct: float, view: View) -> list[Notice]:
         state = self.state
         # Held at 0 or 100 % it is not stuck: many a BMS goes on charging or discharging there for a while.
-        if state.soc_told or not 0 < soc_pct < 100 or abs(state.soc_as) < STUCK_SOC_SHARE * self._rated_as:  # noqa: PLR2004
+        moved_as = state.charge_as - state.soc_at_as
+        if state.soc_told or abs(moved_as) < STUCK_SOC_SHARE * self._rated_as or soc_pct <= 0 or soc_pct >= FULL_PCT:
             return []
         state.soc_told = True
         facts = {
             "quantity": Quantity.STATE_OF_CHARGE_PCT.key,
             "value": f"{soc_pct:.2f}",
-            "moved_ah": f"{state.soc_as / AS_PER_AH:.2f}",
+            "moved_ah": f"{moved_as / AS_PER_AH:.2f}",
         }
         return [Notice(EventCode.SENSOR_STUCK, view.sample.at, facts)]
 
@@ -173,7 +178,7 @@ class Sanity:
         state = self.state
         if abs(step_pct) < JUMP_PCT:
             return []
-        explained_pct = 100 * state.soc_as / self._rated_as
+        explained_pct = 100 * (state.charge_as - state.soc_at_as) / self._rated_as
         # The sign may be the wrong way round, and that is told elsewhere.
         if min(abs(step_pct - explained_pct), abs(step_pct + explained_pct)) < JUMP_PCT:
             return []
