@@ -82,7 +82,7 @@ class Feed:
     def __init__(
         self, scenario: Scenario, rig: Rig, seed: int, began_s: float, modbus: ModbusRoad | None = None
     ) -> None:
-        self.told = Told(scenario.expect.value)
+        self.told = Told(scenario.expect.value, scenario.expect.said_within_s)
         self._paused = Paused(open_battery(scenario.battery, seed), self.told)
         self._bus = rig.bus
         self._began_s = began_s

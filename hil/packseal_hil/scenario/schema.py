@@ -17,6 +17,7 @@ from packseal.core.sample import EventCode
 from packseal.core.toml_error import decode_toml
 from packseal_hil.battery import BatterySpec
 from packseal_hil.rig.protocols import BusFault, LineFault, Need, RadioFault, RigError
+from packseal_hil.scenario.told import WINDOW_S
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -199,6 +200,8 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Passport fields of the sink's newest snapshot against the simulated battery's truth."""
     value: dict[str, Tolerance] = {}
     """Quantities of which there are sealed values, and each is one that the BMS has said at about that time."""
+    said_within_s: float = WINDOW_S
+    """How far from its sample's time that may be: a round of questions."""
     figure: dict[str, Bounds] = {}
     """Measured figures of the story, such as first_receipt_s."""
     said: tuple[str, ...] = ()

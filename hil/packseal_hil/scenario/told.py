@@ -8,14 +8,18 @@ from packseal.core.quantities import Channel
 from packseal.core.record import Record
 
 WINDOW_S = 4.0
-"""Between what was said and the time of its sample: a round of questions, and what the two clocks are apart."""
+"""Between what was said and the time of its sample: a round of questions, and what the two clocks are apart.
+
+A scenario whose profile asks more slowly states its own.
+"""
 
 
 class Told:
     """What was said, of the quantities with these keys. Add to it whenever the battery is asked what it says."""
 
-    def __init__(self, keys: Collection[str]) -> None:
+    def __init__(self, keys: Collection[str], window_s: float = WINDOW_S) -> None:
         self._keys = frozenset(keys)
+        self._window_s = window_s
         self._said: list[tuple[float, dict[Channel, float]]] = []
 
     def take(self, values: Mapping[Channel, float]) -> None:
@@ -26,7 +30,7 @@ class Told:
 
     def range(self, channel: Channel, wall_s: float) -> tuple[float, float] | None:
         """Return the least and the greatest that was said of a channel around that time; None where nothing was."""
-        near = [said[channel] for at_s, said in self._said if abs(at_s - wall_s) <= WINDOW_S and channel in said]
+        near = [said[channel] for at_s, said in self._said if abs(at_s - wall_s) <= self._window_s and channel in said]
         return (min(near), max(near)) if near else None
 
 
