@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(lines: str, args: argparse.Namespace, wrong: Sequence[str]) -> None:
     head, _, _ = PAGE.read_text().partition("<!-- made -->")
-    runs = f"{args.seeds} runs per category of {args.days:g} days"
+    runs = f"{args.seeds} run{'s' * (args.seeds != 1)} per category of {args.days:g} days"
     verdict = (
         "every field within in at least 90 % of its runs" if not wrong else f"too often outside: {'; '.join(wrong)}"
     )
