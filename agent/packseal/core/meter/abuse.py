@@ -47,7 +47,9 @@ class Abuse:
         self._limit_ns = limit_ns
         # A battery that delivers cell voltages is judged by nothing else.
         self._sources = CELL_SOURCES if delivers & CELL_SOURCES else PACK_SOURCE
-        state.over.observed = state.deep.observed  # both see the same samples
+        # Both see the same samples; an older state, or one made of a snapshot, may know of only one of them.
+        seen = max(state.deep.observed, state.over.observed, key=lambda one: one.covered_ns + one.gap_ns)
+        state.deep.observed = state.over.observed = seen
         self.state = state
 
     def feed(self, view: View) -> list[Notice] | None:

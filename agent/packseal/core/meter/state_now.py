@@ -3,13 +3,13 @@
 import msgspec
 
 from packseal.core.declared import Declared
+from packseal.core.meter.exposure import HOT_SOURCES
 from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Channel, Quantity
 from packseal.core.sample import Flaw
 
 CERTIFIED = Channel(Quantity.STATE_OF_CERTIFIED_ENERGY_PCT)
-TEMPERATURE_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MAX_C})
 
 
 class StateNowState(msgspec.Struct):
@@ -64,7 +64,7 @@ class StateNow:
         elif state.certified_flaw is not None:
             placeholder = state.certified_flaw == Flaw.PLACEHOLDER
             certified = Reading(certified.field, missing=Missing.PLACEHOLDER if placeholder else Missing.FLAWED)
-        if not self._delivers & TEMPERATURE_SOURCES:
+        if not self._delivers & HOT_SOURCES:
             return [certified, Reading(Field.TEMPERATURE, missing=Missing.NOT_REPORTED)]
         return [certified, _reading(Field.TEMPERATURE, state.hottest_c, state.hottest_ms)]
 
