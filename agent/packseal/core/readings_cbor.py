@@ -8,7 +8,6 @@ never makes a record that no reader takes.
 """
 
 from collections.abc import Sequence
-from math import ceil
 
 from packseal.core import cbor
 from packseal.core.errors import FormatError
@@ -17,7 +16,7 @@ from packseal.core.quantities import BY_CODE, Channel
 
 PER_MILLE = 1000
 CELL_REACH_MV = 127  # one byte per cell: middle - 127 … middle + 127 mV as 0 … 254
-EXCESS_DIGITS = 6  # what binary fractions add to a decimal number is no excess
+EXCESS = 1e-12  # what binary fractions add to a decimal number, as a share of it, is no excess
 CELL_APART = 255  # and one value for a cell that is listed as an exception, or not known
 
 
@@ -96,8 +95,12 @@ def _scaled(value: float, decimals: int) -> int | None:
 
 def _scaled_up(uncertainty: float, decimals: int) -> int | None:
     """Return an uncertainty at the field's resolution, never less than it is: rounded to 0 it would say "exact"."""
-    scaled = uncertainty * 10**decimals
-    return ceil(round(scaled, EXCESS_DIGITS)) if scaled < cbor.SCALED_BELOW - 1 else None
+    scale = 10**decimals
+    if not uncertainty * scale < cbor.SCALED_BELOW - 1:
+        return None
+    nearest = round(uncertainty * scale)
+    # Compared as it will be read: a number that was read before must be written as it was.
+    return nearest if nearest / scale >= uncertainty * (1 - EXCESS) else nearest + 1
 
 
 def _decode_reading(value: object, wall_ms: int) -> Reading:

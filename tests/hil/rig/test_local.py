@@ -158,12 +158,12 @@ def test_a_network_whose_namespace_was_taken_away_is_an_error(tmp_path: Path) ->
     play(scenario)
 
 
-def left(directory: str) -> set[str]:
-    """Return what there is of a rig with this directory."""
+def left(directory: str, gateway: str) -> set[str]:
+    """Return what there is of the rig with this directory and this namespace of its gateway; others may be open."""
     there = {
         "mount": directory in Path("/proc/mounts").read_text(),
         "directory": Path(directory).exists(),
-        "namespaces": any(local_network.NAMESPACES.glob(f"packseal-{os.getpid()}-*")),
+        "namespaces": any(local_network.NAMESPACES.glob(f"{gateway.removesuffix('gw')}*")),
     }
     return {name for name, is_there in there.items() if is_there}
 
@@ -175,9 +175,10 @@ def test_nothing_is_left_when_it_is_closed(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as rig:
             await rig.device.start(f"exec sleep {mark}", str(tmp_path / "log"))
-            directory = rig.device.directory
-            assert left(directory) == {"mount", "directory", "namespaces"}
-        assert left(directory) == set()
+            assert isinstance(rig.network, NamespaceNetwork)
+            own = rig.device.directory, rig.network.prefix[-1]
+            assert left(*own) == {"mount", "directory", "namespaces"}
+        assert left(*own) == set()
 
     play(scenario)
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
