@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from packseal.config_publish import Publish
+from packseal.config_tls import Tls
 from packseal.core import nesting
 from packseal.core.changes import Change
 from packseal.core.combining import Arrangement
@@ -56,14 +58,6 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError(f"window_s must be from 1 to {MAX_WINDOW_S} seconds")
         if not 0 <= self.drain_s <= MAX_WINDOW_S:
             raise ValueError(f"drain_s must be from 0 to {MAX_WINDOW_S} seconds")
-
-
-class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[uplink.tls]: PEM files. Without `authorities` the machine's own list is trusted."""
-
-    authorities: str | None = None
-    certificate: str | None = None
-    key: str | None = None
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mqtt"):
@@ -142,6 +136,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     gateway: Gateway
     battery: tuple[Battery, ...]
     uplink: Mqtt | Https | None = None
+    publish: tuple[Publish, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.battery) <= MAX_BATTERIES:
@@ -202,13 +197,10 @@ class Config:
         """Return the files of a TLS table."""
         if tls is None:
             return None
-        return TlsFiles(*(self._optional(name) for name in (tls.authorities, tls.certificate, tls.key)))
+        return TlsFiles(*(self.optional(name) for name in (tls.authorities, tls.certificate, tls.key)))
 
-    def password_file(self, uplink: Mqtt) -> Path | None:
-        """Return where the broker's password is."""
-        return self._optional(uplink.password_file)
-
-    def _optional(self, name: str | None) -> Path | None:
+    def optional(self, name: str | None) -> Path | None:
+        """Return where an optional file is, such as a broker's password."""
         return None if name is None else self.directory / name
 
 

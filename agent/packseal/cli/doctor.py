@@ -17,7 +17,8 @@ from packseal.core.errors import InputError, PacksealError
 from packseal.core.sample import ClockQuality, EventCode, LinkCounts, Notice
 from packseal.journal.store import Journal
 from packseal.keys import file as key_file
-from packseal.runtime import opening, ways
+from packseal.runtime import opening, publishing, ways
+from packseal.runtime.source import ConfiguredSource
 from packseal_drivers import dbc_doctor
 from packseal_drivers import profile as profiles
 from packseal_drivers.driver import Driver
@@ -84,6 +85,8 @@ async def _findings(settings: Config, listen_s: float) -> AsyncIterator[Finding]
         async for finding in _wire(settings, battery, listen_s):
             yield finding
     async for finding in _uplink(settings):
+        yield finding
+    async for finding in _publishers(settings):
         yield finding
 
 
@@ -245,3 +248,20 @@ async def _uplink(settings: Config) -> AsyncIterator[Finding]:
         yield BAD, f"uplink: {error}"
     else:
         yield GOOD, f"uplink: the sink answers; receipts are checked with key {key.kid.hex()[:16]}…"
+
+
+async def _publishers(settings: Config) -> AsyncIterator[Finding]:
+    try:
+        publishers = publishing.open_publishers(settings, ConfiguredSource(settings))
+    except PacksealError as error:
+        yield BAD, f"publish: {error}"
+        return
+    for publisher in publishers:
+        what = f"publish {publisher.status.kind} to {publisher.status.target}"
+        try:
+            async with asyncio.timeout(UPLINK_S):
+                yield GOOD, f"{what}: {await publisher.check()}"
+        except TimeoutError:
+            yield BAD, f"{what}: no answer within {UPLINK_S:g} s"
+        except PacksealError as error:
+            yield BAD, f"{what}: {error}"

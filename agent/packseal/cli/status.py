@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the status; returns 0 when the agent is running, and it is recording and delivering; else 1."""
+    """Print the status; returns 0 when the agent is running, and it is recording, delivering and publishing; else 1."""
     status = ask(config.load(args.config).socket)
     if args.json:
         print(json.dumps(status, indent=2))
@@ -28,7 +28,8 @@ def execute(args: argparse.Namespace) -> int:
 def _is_well(status: dict[str, Any]) -> bool:
     uplink = status["uplink"]
     wires = all(b["ended"] or b["link"]["state"] == "healthy" for b in status["batteries"])
-    return wires and not status["journal"]["last_error"] and (uplink is None or uplink["connected"])
+    published = all(p["connected"] and not p["troubles"] for p in status["publish"])
+    return wires and published and not status["journal"]["last_error"] and (uplink is None or uplink["connected"])
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
@@ -46,7 +47,16 @@ def _lines(status: dict[str, Any]) -> list[str]:
         lines.append(f"uplink    {state}, {uplink['records_outstanding']} records not yet receipted")
         lines.append(f"          last receipt {uplink['last_receipt'] or 'never'}")
         lines += [f"          log {log_id[:8]} does not get on: {why}" for log_id, why in uplink["halted"].items()]
+    for publisher in status["publish"]:
+        lines += _publisher_lines(publisher)
     return lines
+
+
+def _publisher_lines(publisher: dict[str, Any]) -> list[str]:
+    state = "connected" if publisher["connected"] else publisher["state"]
+    lines = [f"publish   {publisher['kind']} to {publisher['target']}: {state}"]
+    lines.append(f"          {publisher['published']} published, last {publisher['last_published'] or 'never'}")
+    return [*lines, *(f"          {subject}: {why}" for subject, why in publisher["troubles"].items())]
 
 
 def _battery_lines(battery: dict[str, Any]) -> list[str]:

@@ -13,10 +13,13 @@ from packseal.config import Config
 from packseal.core.bodies import GapCause, LifecycleCode
 from packseal.journal.store import LogKind
 from packseal.keys import file as key_file
-from packseal.runtime import opening, opening_parts, ways
+from packseal.publish.protocol import Publisher
+from packseal.runtime import opening, opening_parts, publishing, ways
+from packseal.runtime.bell import Bell
 from packseal.runtime.desk import Desk
 from packseal.runtime.opening import GatewayLog
 from packseal.runtime.recorder import Recorder
+from packseal.runtime.source import RecordedSource
 from packseal.runtime.status import StatusServer, describe
 from packseal.runtime.writer import LogWriter
 from packseal.uplink.sync import Sync
@@ -48,6 +51,7 @@ class Agent:
     stopped: GapCause | None
     recordings: Sequence[Recording]
     sync: Sync | None
+    publishers: Sequence[Publisher] = ()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set or nothing more can come; then seal, store, and wait for the sink's receipts."""
@@ -55,6 +59,7 @@ class Agent:
             code = LifecycleCode.LOG_BEGUN if self.stopped is None else LifecycleCode.AGENT_STARTED
             await self.gateway_log.write(code, opening.facts(self.config))
             syncing = group.create_task(self.sync.run(), name="sync") if self.sync else None
+            publishes = [group.create_task(publishing.publish(p), name="publish") for p in self.publishers]
             records = [group.create_task(r.recorder.record(), name="record") for r in self.recordings]
             reads = [group.create_task(r.recorder.read(), name="read") for r in self.recordings]
             log.info("recording %d of %d configured batteries", len(reads), len(self.config.file.battery))
@@ -69,9 +74,9 @@ class Agent:
                 task.cancel()
             await asyncio.wait(records)
             await self.gateway_log.write(LifecycleCode.AGENT_STOPPED, {})
-            if syncing is not None:
-                await self._drain()
-                syncing.cancel()
+            await asyncio.gather(self._drain(), publishing.finish(self.publishers, self.config.file.gateway.drain_s))
+            for task in (*publishes, *([syncing] if syncing else [])):
+                task.cancel()
 
     def hurry(self) -> None:
         """Seal and store every open window at once: the power is about to fail. Then record on, for it may not."""
@@ -81,6 +86,8 @@ class Agent:
 
     async def _drain(self) -> None:
         """Wait until everything is receipted, for as long as the configuration allows."""
+        if self.sync is None:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.file.gateway.drain_s):
                 while not await self.desk.run(self._is_delivered):  # noqa: ASYNC110 - the journal's thread has no event
@@ -107,19 +114,21 @@ async def opened(config: Config) -> AsyncIterator[Agent]:
     issuer = config.file.gateway.id
     async with Desk(config.journal) as desk:
         sync = Sync(desk.journal, uplink, sink_key, desk.run) if uplink and sink_key else None
-        notify = sync.notify if sync else _nobody
+        bell = Bell([sync.notify] if sync else [])
         found = await desk.run(lambda: opening.find_log(desk.journal, signer, issuer, issuer, LogKind.GATEWAY))
-        gateway_log = GatewayLog(found, LogWriter(opening.store_in(desk, found.log_id), notify), clock)
+        gateway_log = GatewayLog(found, LogWriter(opening.store_in(desk, found.log_id), bell.ring), clock)
         recordings = []
         for battery, driver in zip(config.file.battery, drivers, strict=True):
             subject = battery.id
             own = await desk.run(
                 lambda subject=subject: opening.find_log(desk.journal, signer, issuer, subject, LogKind.BATTERY)  # type: ignore[misc]
             )
-            writer = LogWriter(opening.store_in(desk, own.log_id), notify)
+            writer = LogWriter(opening.store_in(desk, own.log_id), bell.ring)
             recorder = opening.open_recorder(config, battery, driver, own, writer)
             recordings.append(Recording(subject, battery.parts, own.log_id, recorder))
-        yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, sync)
+        publishers = publishing.open_publishers(config, RecordedSource(config, desk, recordings))
+        bell.listeners += [publisher.notify for publisher in publishers]
+        yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, sync, publishers)
 
 
 async def run(config: Config) -> None:
@@ -139,7 +148,3 @@ async def _stop_after(records: Sequence[asyncio.Task[None]], stop: asyncio.Event
     """Where every battery is a recording in a file, the end of them all is the end of the run."""
     await asyncio.wait(records)
     stop.set()
-
-
-def _nobody() -> None:
-    """There is no uplink to wake."""

@@ -15,6 +15,7 @@ import msgspec
 
 from packseal import __version__
 from packseal.core.errors import StorageError
+from packseal.publish.status import PublishStatus
 
 if TYPE_CHECKING:
     from packseal.runtime.agent import Agent, Recording
@@ -102,6 +103,7 @@ def describe(agent: "Agent") -> dict[str, Any]:
         "batteries": [_battery(recording) for recording in agent.recordings],
         "journal": _journal(agent),
         "uplink": _uplink(agent),
+        "publish": [_publisher(publisher.status) for publisher in agent.publishers],
     }
 
 
@@ -160,6 +162,20 @@ def _uplink(agent: "Agent") -> dict[str, Any] | None:
         "bytes_sent": status.bytes_sent,
         "records_outstanding": status.records_outstanding,
         "halted": status.halted,
+    }
+
+
+def _publisher(status: PublishStatus) -> dict[str, Any]:
+    last = status.last_published_wall_ms
+    return {
+        "kind": status.kind,
+        "target": status.target,
+        "connected": status.connected,
+        "state": status.state,
+        "last_error": status.last_error,
+        "published": status.published,
+        "last_published": None if last is None else _utc(last),
+        "troubles": status.troubles,
     }
 
 

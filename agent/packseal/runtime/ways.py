@@ -23,7 +23,7 @@ def open_uplink(config: Config) -> Uplink | None:
             settings.port,
             tls=config.tls(settings.tls),
             username=settings.username,
-            password_file=config.password_file(settings),
+            password_file=config.optional(settings.password_file),
         )
         return MqttUplink(broker, config.file.gateway.id)
     from packseal.uplink.https import HttpsUplink  # noqa: PLC0415

@@ -1,0 +1,103 @@
+"""Sources: what publishers may publish, from the configuration alone or from the journal and the recorders."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from packseal.config import Config
+from packseal.core.bodies import Kind
+from packseal.core.passport import Snapshot
+from packseal.core.record import Record, parse
+from packseal.core.sample import LinkState
+from packseal.publish.protocol import MAX_HAPPENINGS, Described, Live, Newest
+from packseal.runtime.desk import Desk
+
+if TYPE_CHECKING:
+    from packseal.runtime.agent import Recording
+
+MOST_RECORDS_BACK = 1000
+HAPPENINGS = (Kind.EVENT, Kind.GAP, Kind.LIFECYCLE)
+
+
+class ConfiguredSource:
+    """What the configuration says, with nothing recorded: for `packseal doctor`."""
+
+    def __init__(self, config: Config) -> None:
+        self.gateway = config.file.gateway.id
+        self._described = tuple(
+            Described(b.id, b.declared, tuple(config.changes.get(b.id, ())), b.profile or "", b.parts)
+            for b in config.file.battery
+        )
+
+    def batteries(self) -> Sequence[Described]:
+        """Return every configured battery."""
+        return self._described
+
+    async def newest(self, subject: str) -> Newest | None:  # noqa: ARG002 - nothing is recorded of any
+        """Return None."""
+        return None
+
+    async def end(self, subject: str) -> int:  # noqa: ARG002
+        """Return 0."""
+        return 0
+
+    async def happenings(self, subject: str, start: int) -> tuple[Sequence[Record], int]:  # noqa: ARG002
+        """Return none."""
+        return (), start
+
+    def live(self, subject: str) -> Live:  # noqa: ARG002
+        """Return that nothing is heard yet."""
+        return Live(LinkState.CONNECTING)
+
+
+class RecordedSource(ConfiguredSource):
+    """What is recorded: the journal, asked through the desk, and the recorders."""
+
+    def __init__(self, config: Config, desk: Desk, recordings: Sequence["Recording"]) -> None:
+        super().__init__(config)
+        self._desk = desk
+        self._recordings: Mapping[str, Recording] = {recording.subject: recording for recording in recordings}
+
+    async def newest(self, subject: str) -> Newest | None:
+        """Return the newest snapshot of the log that this run writes; raises StorageError."""
+        journal, log_id = self._desk.journal, self._recordings[subject].log_id
+
+        def look() -> bytes | None:
+            following = journal.head(log_id).next_sequence
+            for sequence in range(following - 1, max(-1, following - 1 - MOST_RECORDS_BACK), -1):
+                found = journal.record(log_id, sequence)
+                if found is not None and found.kind is Kind.SNAPSHOT:
+                    return found.raw
+            return None
+
+        raw = await self._desk.run(look)
+        if raw is None:
+            return None
+        record = parse(raw)
+        if not isinstance(record.body, Snapshot):
+            return None
+        header = record.header
+        return Newest(subject, log_id, header.sequence, header.wall_ms, record, record.body)
+
+    async def end(self, subject: str) -> int:
+        """Return where the log ends; raises StorageError."""
+        journal, log_id = self._desk.journal, self._recordings[subject].log_id
+        return await self._desk.run(lambda: journal.head(log_id).next_sequence)
+
+    async def happenings(self, subject: str, start: int) -> tuple[Sequence[Record], int]:
+        """Return what happened since `start`, and the end of the log; raises StorageError."""
+        journal, log_id = self._desk.journal, self._recordings[subject].log_id
+
+        def look() -> tuple[list[bytes], int]:
+            end = journal.head(log_id).next_sequence
+            found = journal.records(log_id, max(start, end - MOST_RECORDS_BACK))
+            return [record.raw for record in found if record.kind in HAPPENINGS][-MAX_HAPPENINGS:], end
+
+        raws, end = await self._desk.run(look)
+        return [parse(raw) for raw in raws], end
+
+    def live(self, subject: str) -> Live:
+        """Return what the recorder has heard last."""
+        recorder = self._recordings[subject].recorder
+        status, last = recorder.status, recorder.status.last
+        wall_ms = None if last is None else last.at.wall_ns // 1_000_000
+        return Live(recorder.driver.counts.state, status.ended, wall_ms, dict(status.present))
