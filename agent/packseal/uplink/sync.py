@@ -7,7 +7,7 @@ Only a receipt signed with the pinned key counts. Knows the journal only as an O
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from packseal.core import exchange
@@ -55,16 +55,28 @@ class Sync:
         sink_key: the only key whose receipts count.
         run: runs the outbox's calls.
         settings: sizes and times.
+        contradicted: told, each time, of a log and a verified receipt for a record that is not the journal's.
+        ended: logs that are not sent any more.
     """
 
     def __init__(
-        self, outbox: Outbox, uplink: Uplink, sink_key: PublicKey, run: Run, settings: SyncSettings | None = None
+        self,
+        outbox: Outbox,
+        uplink: Uplink,
+        sink_key: PublicKey,
+        run: Run,
+        settings: SyncSettings | None = None,
+        *,
+        contradicted: Callable[[bytes, Receipt], None] = lambda _log_id, _receipt: None,
+        ended: Container[bytes] = (),
     ) -> None:
         self._outbox = outbox
         self._uplink = uplink
         self._sink_key = sink_key
         self._run = run
         self._settings = settings or SyncSettings()
+        self._contradicted = contradicted
+        self._ended = ended
         self._batch_bytes = self._settings.batch_bytes
         self._lanes: dict[bytes, Lane] = {}
         self._flights: dict[asyncio.Task[bytes], _Flight] = {}
@@ -114,7 +126,7 @@ class Sync:
         """Learn which logs there are and where they end."""
 
         def look() -> list[tuple[bytes, Head, int]]:
-            ids = [entry.log_id for entry in self._outbox.logs()]
+            ids = [entry.log_id for entry in self._outbox.logs() if entry.log_id not in self._ended]
             return [(log_id, self._outbox.head(log_id), self._outbox.delivered(log_id)) for log_id in ids]
 
         for log_id, end, delivered in await self._run(look):
@@ -232,12 +244,13 @@ class Sync:
     async def _accept(self, lane: Lane, receipt: Receipt) -> str:
         """Acknowledge a verified receipt; return why it cannot be; raises VerifyError when it contradicts ours."""
         if receipt.sequence >= lane.end.next_sequence:
-            return (
-                f"the sink holds record {receipt.sequence}, this journal ends before {lane.end.next_sequence}: it is "
-                "older than the sink; restore the newest one, or begin a new log"
-            )
+            self._contradicted(receipt.log_id, receipt)
+            return f"the sink holds record {receipt.sequence}, this journal ends before {lane.end.next_sequence}"
         try:
             await self._run(lambda: self._outbox.acknowledge(receipt))
+        except VerifyError:
+            self._contradicted(receipt.log_id, receipt)
+            raise
         except StorageError as error:
             # The receipt still counts while we run; after a restart the sink is asked again.
             self.status.last_error = str(error)
