@@ -19,7 +19,8 @@ from packseal.core.chain import Head, SealedRecord
 from packseal.core.errors import FormatError, StorageError, VerifyError
 from packseal.core.exchange import Receipt
 from packseal.core.record import parse, record_hash
-from packseal.journal import database, receipts
+from packseal.journal import contradictions, database, receipts
+from packseal.journal.contradictions import Contradiction
 
 SEQUENCE_BITS = 40  # 35,000 years of a record per second
 
@@ -237,6 +238,17 @@ class Journal:
             named[end - 1] = newest
         return sorted(named.items())
 
+    def contradictions(self) -> list[Contradiction]:
+        """Return the logs that a receipt of the sink contradicts, oldest first."""
+        with database.told(self._path):
+            return contradictions.read(self._connection)
+
+    @contextmanager
+    def together(self) -> Iterator[sqlite3.Connection]:
+        """Make one transaction of all that the block does through this journal or the connection that it is given."""
+        with self._transaction():
+            yield self._connection
+
     def stats(self) -> list[LogStats]:
         """Return what the journal holds of each log, oldest log first; its cost does not grow with the records."""
         return [self._stats_of(log) for log in self.logs()]
@@ -295,5 +307,8 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        if self._connection.in_transaction:  # within `together`, which ends it
+            yield
+            return
         with database.transaction(self._connection, self._path):
             yield
