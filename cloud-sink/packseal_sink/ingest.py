@@ -1,12 +1,12 @@
 """The sink's side of the exchange: one request in, one reply out. HTTPS and MQTT both call `Ingest.handle`."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from packseal.core import cose, exchange
 from packseal.core.errors import FormatError, StorageError
-from packseal.core.exchange import LogEnd, Refusal, Refused, Reply
+from packseal.core.exchange import LogEnd, Position, Refusal, Refused, Reply, Request
 from packseal_sink.gatekeeper import TEXT_LIMIT, Gatekeeper
 from packseal_sink.ledger import Draft, Ledger, WaitingRoom
 from packseal_sink.store import Change, Store
@@ -67,7 +67,7 @@ class Ingest:
 
     def handle(self, request: bytes) -> bytes:
         """Return the reply to any bytes at all; raises nothing that a request could cause."""
-        content: Sequence[bytes] | Sequence[LogEnd] | FormatError
+        content: Request | FormatError
         try:
             content = exchange.decode_request(request)
         except FormatError as error:
@@ -79,13 +79,12 @@ class Ingest:
                 reply = Reply(refused=(self._busy(NO_LOG, error),))
         return exchange.encode_reply(reply)
 
-    def _answer(self, content: Sequence[bytes] | Sequence[LogEnd] | FormatError) -> Reply:
+    def _answer(self, content: Request | FormatError) -> Reply:
         if isinstance(content, FormatError):
             refused = Refused(NO_LOG, Refusal.BAD_FORMAT, 0, str(content)[:TEXT_LIMIT])
             self._commit(Change(refused=((refused, NO_KID),)))
             return Reply(refused=(refused,))
-        ends = [part for part in content if isinstance(part, LogEnd)]
-        return self._position(ends) if ends else self._batch(part for part in content if isinstance(part, bytes))
+        return self._position(content.ends) if isinstance(content, Position) else self._batch(content.records)
 
     def _batch(self, records: Iterable[bytes]) -> Reply:
         now_ms = self._now_ms()

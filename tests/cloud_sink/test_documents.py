@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.cloud_sink.running import command
 
 from packseal.core import cose, exchange
-from packseal.core.exchange import LogEnd, Refusal, Refused, Reply
+from packseal.core.exchange import LogEnd, Refusal, Refused, Reply, Whole
 from packseal.keys.file import FileSigner
 from packseal_sink.web.api import Api
 
@@ -28,6 +28,8 @@ def test_the_examples_of_the_exchange_are_its_bytes() -> None:
     assert example("exchange.md", "position") == exchange.encode_position([LogEnd(LOG, 8, HASH)])
     refused = Refused(LOG, Refusal.UNKNOWN_GATEWAY, 0, "not enrolled")
     assert example("exchange.md", "reply") == exchange.encode_reply(Reply((), (refused,)))
+    assert example("exchange.md", "early") == exchange.encode_early([b"\x00"], [Whole(LOG, 5, 12)])
+    assert example("exchange.md", "held") == exchange.encode_reply(Reply(held={LOG: [(9, 12)]}))
 
 
 def test_the_example_receipt_is_one() -> None:

@@ -1,16 +1,17 @@
 """What a gateway and a sink say to each other: one request, one reply (docs/formats/exchange.md).
 
-Requests: `{0: 1, 1: 1 (batch), 2: zstd(concatenated records)}` and
+Requests: `{0: 1, 1: 1 (batch) or 3 (early), 2: zstd(concatenated records), ? 3: [[log id, first, end] …] (whole)}` and
 `{0: 1, 1: 2 (position), 2: [[log id, next, hash] …]}`.
-Reply to both: `{0: 1, 1: [receipt …], 2: [[log id, code, sequence, text] …]}`: the newest receipt of every log named,
-and refusals. A receipt is a COSE_Sign1 of the sink over
+Reply to all: `{0: 1, 1: [receipt …], 2: [[log id, code, sequence, text] …], ? 3: [[log id, [first, end …]] …] (held)}`:
+the newest receipt of every log named, refusals, and what is held early. A receipt is a COSE_Sign1 of the sink over
 `{0: 1, 1: 6, 2: log id, 3: sequence, 4: hash, 7: wall ms}`: every record of this log up to and including `sequence`,
-whose hash is `hash`, is stored durably here.
+whose hash is `hash`, is stored durably here, except those that the log's own gap records name as removed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 
 import cbor2
 import zstandard
@@ -25,8 +26,12 @@ MAX_BATCH_BYTES = 8 << 20
 MAX_BATCH_RECORDS = 10_000
 """Twenty times what an agent sends; a kilobyte of zstd can unfold to millions of one-byte items."""
 
+MAX_HELD_RANGES = 2048
+"""Of one log in one reply, the lowest ones: a reply over a poor link stays below 24 kB for each log."""
+
 RECEIPT_KIND = 6
-BATCH, POSITION = 1, 2
+BATCH, POSITION, EARLY = 1, 2, 3
+MORE = 3  # the key of what only some requests and replies say
 ZSTD_LEVEL = 3
 
 
@@ -66,6 +71,46 @@ class LogEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """The gateway's word that a stretch of a log has been sent whole.
+
+    Of the sequence numbers from `first` up to, not including, `end`, the gateway holds no record that is not in the
+    request that says this, stored at the sink, or told as held by it. Only then may the sink pass over a number that a
+    gap record names.
+    """
+
+    log_id: bytes
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A request: raw records in the order of their logs."""
+
+    records: Sequence[bytes]
+    whole: Sequence[Whole] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A request: raw records out of turn on purpose. The sink stores them before it has those that come before them."""
+
+    records: Sequence[bytes]
+    whole: Sequence[Whole] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A request: how far is the sink? The gateway says where its logs end."""
+
+    ends: Sequence[LogEnd]
+
+
+Request = Batch | Early | Position
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """One refusal in a reply."""
 
@@ -77,17 +122,25 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the sink answers: raw receipts, and what it refused."""
+    """What the sink answers: raw receipts, what it refused, and what it holds early.
+
+    `held` is, for a log, ranges of sequence numbers [first, end), ascending and apart from each other. To a position
+    query it is all that is held, or the lowest MAX_HELD_RANGES; to an early request the ranges that its records are in.
+    """
 
     receipts: Sequence[bytes] = ()
     refused: Sequence[Refused] = ()
+    held: Mapping[bytes, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
-def encode_batch(records: Sequence[bytes]) -> bytes:
-    """Return the request that carries `records`, unchanged and in order."""
-    return cbor.encode(
-        {0: VERSION, 1: BATCH, 2: zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"".join(records))}
-    )
+def encode_batch(records: Sequence[bytes], whole: Sequence[Whole] = ()) -> bytes:
+    """Return the request that carries `records`, unchanged and in order; none is fine where `whole` says something."""
+    return _encode_records(BATCH, records, whole)
+
+
+def encode_early(records: Sequence[bytes], whole: Sequence[Whole] = ()) -> bytes:
+    """Return the request that carries `records`, unchanged, out of turn on purpose."""
+    return _encode_records(EARLY, records, whole)
 
 
 def encode_position(ends: Sequence[LogEnd]) -> bytes:
@@ -95,17 +148,18 @@ def encode_position(ends: Sequence[LogEnd]) -> bytes:
     return cbor.encode({0: VERSION, 1: POSITION, 2: [[e.log_id, e.next_sequence, e.hash] for e in ends]})
 
 
-def decode_request(data: bytes) -> list[bytes] | list[LogEnd]:
-    """Return a batch's raw records, or a position query's log ends (told apart by the element type).
-
-    An empty batch and an empty query are both an empty list. Raises FormatError.
-    """
-    parts = cbor.as_map(cbor.decode(data, "request"), "request", (0, 1, 2))
-    if parts[0] != VERSION or parts[1] not in (BATCH, POSITION):
-        raise FormatError("a request of another version or kind")
-    if parts[1] == BATCH:
-        return split_records(_decompress(cbor.as_bytes(parts[2], "batch")))
-    return [_log_end(entry) for entry in cbor.as_array(parts[2], "log ends")]
+def decode_request(data: bytes) -> Request:
+    """Return what a gateway asks; its records are not yet verified. Raises FormatError."""
+    parts = cbor.as_map(cbor.decode(data, "request"), "request", (0, 1, 2), (MORE,))
+    cbor.as_code(parts[0], "request version", (VERSION,))
+    kind = cbor.as_code(parts[1], "request kind", (BATCH, POSITION, EARLY))
+    if kind == POSITION:
+        if MORE in parts:
+            raise FormatError("a position query says nothing of whole stretches")
+        return Position([_log_end(entry) for entry in cbor.as_array(parts[2], "log ends")])
+    records = split_records(_decompress(cbor.as_bytes(parts[2], "batch")))
+    whole = [_whole(entry) for entry in _filled(parts[MORE], "whole stretches")] if MORE in parts else []
+    return Batch(records, whole) if kind == BATCH else Early(records, whole)
 
 
 def split_records(data: bytes) -> list[bytes]:
@@ -131,14 +185,14 @@ def split_records(data: bytes) -> list[bytes]:
 def encode_reply(reply: Reply) -> bytes:
     """Return the bytes of a reply."""
     refused = [[r.log_id, int(r.code), r.sequence, r.text] for r in reply.refused]
-    return cbor.encode({0: VERSION, 1: list(reply.receipts), 2: refused})
+    held = [[log_id, [n for pair in ranges[:MAX_HELD_RANGES] for n in pair]] for log_id, ranges in reply.held.items()]
+    return cbor.encode({0: VERSION, 1: list(reply.receipts), 2: refused, **({MORE: held} if held else {})})
 
 
 def decode_reply(data: bytes) -> Reply:
     """Return the reply; its receipts are not yet verified. Raises FormatError."""
-    parts = cbor.as_map(cbor.decode(data, "reply"), "reply", (0, 1, 2))
-    if parts[0] != VERSION:
-        raise FormatError("a reply of another version")
+    parts = cbor.as_map(cbor.decode(data, "reply"), "reply", (0, 1, 2), (MORE,))
+    cbor.as_code(parts[0], "reply version", (VERSION,))
     receipts = tuple(cbor.as_bytes(r, "receipt") for r in cbor.as_array(parts[1], "receipts"))
     refused = []
     for entry in cbor.as_array(parts[2], "refusals"):
@@ -146,7 +200,7 @@ def decode_reply(data: bytes) -> Reply:
         if code not in set(Refusal):
             raise FormatError(f"refusal code {code} is unknown")
         refused.append(Refused(log_id, Refusal(code), sequence, text))
-    return Reply(receipts, tuple(refused))
+    return Reply(receipts, tuple(refused), _held(parts[MORE]) if MORE in parts else {})
 
 
 def write_receipt(envelope: cose.Envelope, end: tuple[bytes, int, bytes], wall_ms: int) -> bytes:
@@ -178,20 +232,61 @@ def verify_receipt(raw: bytes, key: cose.PublicKey) -> Receipt:
     )
 
 
+def _encode_records(kind: int, records: Sequence[bytes], whole: Sequence[Whole]) -> bytes:
+    blob = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"".join(records))
+    said = {MORE: [[w.log_id, w.first, w.end] for w in whole]} if whole else {}
+    return cbor.encode({0: VERSION, 1: kind, 2: blob, **said})
+
+
+def _filled(value: object, what: str) -> Sequence[object]:
+    """Return the array that stands only where it says something."""
+    entries = cbor.as_array(value, what)
+    if not entries:
+        raise FormatError(f"{what} are left out where there are none")
+    return entries
+
+
+def _whole(entry: object) -> Whole:
+    log_id, first, end = _parts(entry, 3, "a whole stretch is [log id, first, end]")
+    stretch = Whole(
+        cbor.as_bytes(log_id, "log id", LOG_ID_BYTES), cbor.as_uint(first, "first"), cbor.as_uint(end, "end")
+    )
+    if stretch.first >= stretch.end:
+        raise FormatError("a whole stretch ends before it begins")
+    return stretch
+
+
+def _held(value: object) -> dict[bytes, list[tuple[int, int]]]:
+    held: dict[bytes, list[tuple[int, int]]] = {}
+    for entry in _filled(value, "held ranges"):
+        name, flat = _parts(entry, 2, "held ranges are [log id, [first, end, …]]")
+        log_id = cbor.as_bytes(name, "log id", LOG_ID_BYTES)
+        numbers = [cbor.as_uint(n, "held range") for n in _filled(flat, "held ranges")]
+        if log_id in held or len(numbers) % 2 or len(numbers) > 2 * MAX_HELD_RANGES:
+            raise FormatError(f"held ranges are pairs, {MAX_HELD_RANGES} at most, once for each log")
+        if any(a >= b for a, b in pairwise(numbers)):
+            raise FormatError("held ranges must ascend and stand apart from each other")
+        held[log_id] = list(zip(numbers[::2], numbers[1::2], strict=True))
+    return held
+
+
 def _log_end(entry: object) -> LogEnd:
-    parts = cbor.as_array(entry, "log end")
-    if len(parts) != 3:  # noqa: PLR2004
-        raise FormatError("a log end is [log id, next sequence, hash]")
+    parts = _parts(entry, 3, "a log end is [log id, next sequence, hash]")
     log_id, digest = cbor.as_bytes(parts[0], "log id", LOG_ID_BYTES), cbor.as_bytes(parts[2], "hash", HASH_BYTES)
     return LogEnd(log_id, cbor.as_uint(parts[1], "next sequence"), digest)
 
 
 def _four(entry: object) -> tuple[bytes, int, int, str]:
-    parts = cbor.as_array(entry, "refusal")
-    if len(parts) != 4:  # noqa: PLR2004
-        raise FormatError("a refusal is [log id, code, sequence, text]")
+    parts = _parts(entry, 4, "a refusal is [log id, code, sequence, text]")
     log_id = cbor.as_bytes(parts[0], "log id")
     return log_id, cbor.as_uint(parts[1], "code"), cbor.as_uint(parts[2], "sequence"), cbor.as_text(parts[3], "text")
+
+
+def _parts(entry: object, count: int, form: str) -> Sequence[object]:
+    parts = cbor.as_array(entry, "part")
+    if len(parts) != count:
+        raise FormatError(form)
+    return parts
 
 
 def _decompress(blob: bytes) -> bytes:

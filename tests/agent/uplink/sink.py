@@ -6,7 +6,7 @@ from collections import defaultdict
 from packseal.core import chain, cose, exchange, record
 from packseal.core.chain import Head
 from packseal.core.errors import FormatError, VerifyError
-from packseal.core.exchange import LogEnd, Refusal, Refused, Reply
+from packseal.core.exchange import LogEnd, Position, Refusal, Refused, Reply
 from packseal.keys.file import FileSigner
 
 ISSUER = "urn:example:sink:1"
@@ -30,13 +30,15 @@ class TrialSink:
         self.requests += 1
         refused: list[Refused] = []
         named: list[bytes] = []
-        for item in exchange.decode_request(request):
-            if isinstance(item, LogEnd):
-                named.append(item.log_id)
-                refused += self._compare(item)
-            else:
-                named.append(record.parse(item).header.log_id)
-                refused += self._take(item)
+        content = exchange.decode_request(request)
+        if isinstance(content, Position):
+            for end in content.ends:
+                named.append(end.log_id)
+                refused += self._compare(end)
+        else:
+            for raw in content.records:
+                named.append(record.parse(raw).header.log_id)
+                refused += self._take(raw)
         receipts = [self._receipt(log_id) for log_id in dict.fromkeys(named) if self.stored[log_id]]
         return exchange.encode_reply(Reply(receipts, refused[:1]))
 

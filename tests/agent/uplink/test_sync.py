@@ -11,7 +11,7 @@ from tests.agent.uplink.sink import TrialSink
 
 from packseal.core import exchange
 from packseal.core.errors import StorageError
-from packseal.core.exchange import Refusal, Refused, Reply
+from packseal.core.exchange import Batch, Refusal, Refused, Reply
 from packseal.keys.file import FileSigner
 from packseal.uplink.memory import Faults, MemoryUplink
 from packseal.uplink.sync import SyncSettings
@@ -154,8 +154,7 @@ def test_a_record_that_was_lost_on_the_way_sends_the_log_back_to_the_sinks_posit
 
     def forgetful(request: bytes) -> bytes:
         nonlocal batches
-        items = exchange.decode_request(request)
-        if items and isinstance(items[0], bytes):
+        if isinstance(exchange.decode_request(request), Batch):
             batches += 1
             if batches == 2:
                 return exchange.encode_reply(Reply())
