@@ -66,7 +66,7 @@ class MqttUplink:
             raise ConfigError(f"the password for {settings.host} would be sent in plain text: set up TLS for MQTT")
         self._settings = settings
         self._tls = None if settings.tls is None else context(settings.tls)
-        self._password = _read_password(settings.password_file)
+        self._password = read_password(settings.password_file)
         self._reach = Reach(settings.host, settings.port, pace)
         name = gateway_name(issuer)
         self._client_id = f"{name}-{secrets.token_hex(4)}"
@@ -79,7 +79,7 @@ class MqttUplink:
 
     async def __aenter__(self) -> Self:
         """Reach the broker, connect and subscribe to the replies; raises UplinkError."""
-        _defer_urllib()
+        defer_urllib()
         import aiomqtt  # noqa: PLC0415 - only gateways that use MQTT pay for it
 
         # The client library makes its own connection: this one only tells when the broker can be reached.
@@ -87,7 +87,7 @@ class MqttUplink:
         client = self._new_client()
         self._mind_refusals(client)
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(_reset, client)
+            stack.callback(reset, client)
             try:
                 await client.__aenter__()
                 await client.subscribe(self._reply_topic, qos=1)
@@ -113,7 +113,7 @@ class MqttUplink:
         if not isinstance(error, UplinkError):
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
-        _reset(client)
+        reset(client)
 
     async def exchange(self, request: bytes) -> bytes:
         """Publish `request` and return the message that answers it; raises UplinkError."""
@@ -209,21 +209,22 @@ class _Deferred(ModuleType):
         return getattr(importlib.import_module(self.__name__), attribute)
 
 
-def _defer_urllib() -> None:
+def defer_urllib() -> None:
     """Spare the agent 34 modules and 1.4 MB of memory that paho loads on the off chance of a proxy."""
     name = "urllib.request"
     if name not in sys.modules:
         urllib.request = sys.modules[name] = _Deferred(name)
 
 
-def _read_password(path: Path | None) -> str | None:
+def read_password(path: Path | None) -> str | None:
+    """Return the password in a file, None where none is named; raises InputError."""
     try:
         return None if path is None else path.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the MQTT password from {path}: {error}") from error
 
 
-def _reset(client: "aiomqtt.Client") -> None:
+def reset(client: "aiomqtt.Client") -> None:
     """Close the connection at once, dropping what was not sent: after an outage it would only arrive a second time."""
     paho = client._client  # noqa: SLF001 - aiomqtt has no way to close a connection without waiting for the broker
     connection = paho.socket()
