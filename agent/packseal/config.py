@@ -13,6 +13,7 @@ import msgspec
 
 from packseal.config_publish import Publish
 from packseal.config_tls import Tls
+from packseal.config_uplink import Https, Mqtt, Uplink, check_together
 from packseal.core import nesting
 from packseal.core.changes import Change
 from packseal.core.combining import Arrangement
@@ -58,26 +59,6 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError(f"window_s must be from 1 to {MAX_WINDOW_S} seconds")
         if not 0 <= self.drain_s <= MAX_WINDOW_S:
             raise ValueError(f"drain_s must be from 0 to {MAX_WINDOW_S} seconds")
-
-
-class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mqtt"):
-    """[uplink] with kind = "mqtt": an MQTT 5 broker. Plain text unless [uplink.tls] is given."""
-
-    sink_key: str
-    """The sink's public key, the only one whose receipts count."""
-    host: str
-    port: int = 8883
-    username: str | None = None
-    password_file: str | None = None
-    tls: Tls | None = None
-
-
-class Https(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="https"):
-    """[uplink] with kind = "https": the sink itself."""
-
-    sink_key: str
-    url: str
-    tls: Tls | None = None
 
 
 class Battery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -135,7 +116,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     gateway: Gateway
     battery: tuple[Battery, ...]
-    uplink: Mqtt | Https | None = None
+    uplink: Mqtt | Https | tuple[Mqtt | Https, ...] | None = None
     publish: tuple[Publish, ...] = ()
 
     def __post_init__(self) -> None:
@@ -144,6 +125,8 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         ids = [self.gateway.id, *(b.id for b in self.battery)]
         for twice in {i for i in ids if ids.count(i) > 1}:
             raise ValueError(f"id {twice} is used twice: each battery and the gateway need their own")
+        if isinstance(self.uplink, tuple):
+            check_together(self.uplink)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +167,15 @@ class Config:
         return self.directory / self.file.gateway.registry
 
     @property
+    def uplinks(self) -> Sequence[Uplink]:
+        """Every way to the sink, the preferred one first."""
+        said = self.file.uplink
+        return () if said is None else said if isinstance(said, tuple) else (said,)
+
+    @property
     def sink_key(self) -> Path | None:
         """Where the sink's public key is; None without an uplink."""
-        return None if self.file.uplink is None else self.directory / self.file.uplink.sink_key
+        return self.directory / self.uplinks[0].sink_key if self.uplinks else None
 
     @property
     def cache(self) -> Path:

@@ -12,9 +12,9 @@ def open_uplink(config: Config) -> Uplink | None:
     Raises:
         ConfigError, InputError: an address or a file that cannot be used.
     """
-    settings = config.file.uplink
-    if settings is None:
+    if not config.uplinks:
         return None
+    settings = config.uplinks[0]
     if isinstance(settings, Mqtt):
         from packseal.uplink.mqtt import MqttSettings, MqttUplink  # noqa: PLC0415 - only gateways that use it pay for it
 

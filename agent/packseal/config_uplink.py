@@ -1,0 +1,93 @@
+"""The tables of the ways to the sink: [uplink], or several [[uplink]] in order of preference, told apart by `kind`.
+
+The Structs are the tables; their docstrings are the reference. docs/uplinks.md says what the limits mean.
+"""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from packseal.config_tls import Tls
+from packseal.uplink.terms import Carries, Order
+
+MAX_UPLINKS = 8
+BYTES_PER_MB = 1_000_000
+MIN_BYTES_PER_S = 100
+MIN_MB_PER_DAY = 0.1
+
+
+class _Road(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every [uplink] may say, whatever its kind."""
+
+    sink_key: str
+    """The sink's public key, the only one whose receipts count; the same for every [[uplink]]."""
+    name: str = ""
+    """What messages and `packseal status` call it, and what its used volume is kept under. Default: from its address.
+    """
+    order: Order = Order.OLDEST_FIRST
+    """Which end of a backlog goes first: oldest_first or newest_first. The newest snapshot goes before both."""
+    carries: Carries = Carries.EVERYTHING
+    """everything, or snapshots: snapshots, events, gaps and lifecycle, while telemetry waits for another link."""
+    everything_below_mb: float | None = None
+    """Above a backlog of so many megabytes, telemetry waits for another link."""
+    bytes_per_s: float | None = None
+    """At most so many bytes per second, on the mean of some seconds."""
+    mb_per_day: float | None = None
+    """At most so many megabytes per UTC day."""
+
+    def __post_init__(self) -> None:
+        for key, least in (
+            ("everything_below_mb", 0.0),
+            ("bytes_per_s", MIN_BYTES_PER_S),
+            ("mb_per_day", MIN_MB_PER_DAY),
+        ):
+            value = getattr(self, key)
+            if value is not None and not (math.isfinite(value) and value >= least):
+                raise ValueError(f"{key} must be at least {least:g}")
+        if self.carries is Carries.SNAPSHOTS and self.everything_below_mb is not None:
+            raise ValueError('everything_below_mb belongs to carries = "everything"')
+
+
+class Mqtt(_Road, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mqtt"):
+    """[uplink] with kind = "mqtt": an MQTT 5 broker. Plain text unless [uplink.tls] is given."""
+
+    host: str
+    port: int = 8883
+    username: str | None = None
+    password_file: str | None = None
+    tls: Tls | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name, or its address."""
+        return self.name or f"mqtt {self.host}:{self.port}"
+
+
+class Https(_Road, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="https"):
+    """[uplink] with kind = "https": the sink itself."""
+
+    url: str
+    tls: Tls | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name, or its address."""
+        return self.name or self.url
+
+
+Uplink = Mqtt | Https
+"""Every kind there is."""
+
+
+def check_together(uplinks: Sequence[Uplink]) -> None:
+    """Refuse uplinks that do not lead to one sink, or cannot be told apart; raises ValueError."""
+    if not 1 <= len(uplinks) <= MAX_UPLINKS:
+        raise ValueError(f"from 1 to {MAX_UPLINKS} [[uplink]] tables, or none at all")
+    keys = {uplink.sink_key: uplink.title for uplink in uplinks}
+    if len(keys) > 1:
+        named = " and ".join(f"{key} ({title})" for key, title in list(keys.items())[:2])
+        raise ValueError(f"every uplink must lead to the same sink, with the same sink_key, not {named}")
+    titles = [uplink.title for uplink in uplinks]
+    for twice in {title for title in titles if titles.count(title) > 1}:
+        raise ValueError(f"two uplinks are called {twice}: give each a name of its own")
