@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from packseal.core.record import BOOT_ID_BYTES
+from packseal.core.bodies import BOOT_ID_BYTES
 from packseal.core.sample import NS_PER_S, ClockQuality, Instant
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4)

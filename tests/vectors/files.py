@@ -20,11 +20,16 @@ ABOUT = {
         "Windows of samples ([quantity, index, scaled integer] and [quantity, index, flaw]) and their telemetry "
         "columns before compression."
     ),
+    "summaries.json": (
+        "Rows of summaries (cells are [quantity, index, smallest, mean, largest, count], flaws [quantity, index, flaw, "
+        "count]) and their columns before compression."
+    ),
     "integers.json": "Integers and their one encoding.",
     "refused.json": (
         "What must be refused. `stage` says where at the latest: `parse` without a key, `signature` with the key "
-        "named, `columns` when telemetry is unfolded, `chain` when `records` are read as a log from its start. Errors: "
-        "FormatError (not in the one canonical form), VerifyError (signature, hash or order does not hold)."
+        "named, `columns` when telemetry or a summary is unfolded, `chain` when `records` are read as a log from its "
+        "start. Errors: FormatError (not in the one canonical form), VerifyError (signature, hash or order does not "
+        "hold)."
     ),
     "proofs.json": (
         "Proofs of delivery: records signed by `key`, then the receipt of the sink with `sink_key`, and the error that "
@@ -43,6 +48,7 @@ def contents() -> dict[Path, str]:
         "keys.json": {"keys": make.keys()},
         "records.json": {"vectors": sound},
         "columns.json": {"vectors": make.windows()},
+        "summaries.json": {"vectors": make.tables()},
         "integers.json": {"vectors": make.numbers()},
         "refused.json": {"vectors": [s.json() for s in spoiled]},
         "proofs.json": {"vectors": proofs.vectors(logs)},

@@ -20,6 +20,7 @@ from packseal.core.passport import FIELD_BY_CODE, Method, Missing, Originator, R
 from packseal.core.quantities import BY_CODE, Channel
 from packseal.core.record import Header
 from packseal.core.sample import ClockQuality, EventCode, Flaw, Instant, Sample
+from packseal.core.summary import Cell, Summary, Table
 
 Json = Mapping[str, Any]
 
@@ -76,6 +77,24 @@ def body(kind: int, of: Json) -> Body:
             return Gap(GapCause(of["cause"]), of["from_wall_ms"], of["to_wall_ms"], _attributes(of))
         case Kind.LIFECYCLE:
             return Lifecycle(LifecycleCode(of["code"]), _attributes(of))
+        case Kind.SUMMARY:
+            place = (of["period_ms"], of["first"], of["last"], bytes.fromhex(of["boot_id"]))
+            times = (ClockQuality(of["clock_quality"]), of["first_mono_ms"], of["first_wall_ms"], of["span_ms"])
+            return Summary(*place, *times, of["samples"], of["count"], bytes.fromhex(of["columns"]))
+
+
+def table(rows: list[Json]) -> Table:
+    """The table of a summary's rows: `cells` are [quantity, index, minimum, mean, maximum, count]."""
+    columns: dict[Channel, list[Cell | None]] = {}
+    for number, row in enumerate(rows):
+        for code, index, *cell in row["cells"]:
+            columns.setdefault(Channel(BY_CODE[code], index), [None] * len(rows))[number] = Cell(*cell)
+    flaws = {
+        (number, Channel(BY_CODE[code], index), Flaw(flaw)): count
+        for number, row in enumerate(rows)
+        for code, index, flaw, count in row.get("flaws", ())
+    }
+    return Table([row["number"] for row in rows], [row["samples"] for row in rows], columns, flaws)
 
 
 def samples(rows: list[Json]) -> list[Sample]:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from tests.vectors import zstd_frame
-from tests.vectors.inputs import Json, VectorSigner, body, header, samples
+from tests.vectors.inputs import Json, VectorSigner, body, header, samples, table
 
-from packseal.core import cbor, columns, cose, record
+from packseal.core import cbor, columns, cose, record, summary
 from packseal.core.bodies import Kind
 
 KEYS: dict[str, Json] = {
@@ -39,6 +39,27 @@ WINDOWS: dict[str, list[Json]] = {
     ],
 }
 
+ROWS: dict[str, list[Json]] = {
+    "rows of 10 s with both signs, a channel that pauses, and flaws": [
+        {
+            "number": WALL_MS // 10_000,
+            "samples": 10,
+            "cells": [[1, 0, 391_000, 391_223, 391_400, 10], [2, 0, -30_500, -30_211, 12_750, 9]],
+            "flaws": [[2, 0, 1, 1], [5, 0, 2, 7]],
+        },
+        {"number": WALL_MS // 10_000 + 1, "samples": 4, "cells": [[1, 0, 390_800, 390_800, 390_800, 4]]},
+        {
+            "number": WALL_MS // 10_000 + 90,
+            "samples": 10,
+            "cells": [[1, 0, 388_200, 388_600, 389_000, 10], [2, 0, 0, 0, 0, 1]],
+        },
+    ],
+    "a row of one sample that said nothing": [{"number": 0, "samples": 1, "cells": []}],
+    "extremes of 15 digits": [
+        {"number": (1 << 32) + 7, "samples": 300, "cells": [[12, 0, -999_999_999_999_999, 0, 999_999_999_999_999, 300]]}
+    ],
+}
+
 READINGS: list[Json] = [
     {"field": 1, "value": 8_150, "originator": 1, "method": 1, "last_update_ms": WALL_MS - 700},
     {
@@ -67,6 +88,27 @@ def _telemetry(window: list[Json]) -> Json:
         "span_ms": last - first,
         "columns": packed.hex(),
     }
+
+
+def _summary(rows: list[Json]) -> Json:
+    return {
+        "period_ms": 10_000,
+        "first": 1,
+        "last": 1,
+        "boot_id": BOOT_ID,
+        "clock_quality": 2,
+        "first_mono_ms": 61_000,
+        "first_wall_ms": WALL_MS + 300,
+        "span_ms": 903_200,
+        "samples": sum(row["samples"] for row in rows),
+        "count": len(rows),
+        "columns": zstd_frame.raw(unpacked_rows(rows)).hex(),
+    }
+
+
+def unpacked_rows(rows: list[Json]) -> bytes:
+    """The columns of a summary before compression."""
+    return columns.decompress(summary.pack(table(rows)))
 
 
 def unpacked(window: list[Json]) -> bytes:
@@ -122,6 +164,27 @@ BODIES: list[tuple[str, Kind, Json]] = [
         "a clock step of a year back",
         Kind.LIFECYCLE,
         {"code": 4, "attributes": {"quality_after": 2, "quality_before": 0, "step_ms": -31_536_000_000}},
+    ),
+    ("a summary of 10 s", Kind.SUMMARY, _summary(next(iter(ROWS.values())))),
+    (
+        "a gap that names thinned records",
+        Kind.GAP,
+        {
+            "cause": 6,
+            "from_wall_ms": WALL_MS,
+            "to_wall_ms": WALL_MS + 60_000,
+            "attributes": {"first": 1, "last": 1, "records": 1},
+        },
+    ),
+    (
+        "a gap that names dropped records, of which some are left",
+        Kind.GAP,
+        {
+            "cause": 7,
+            "from_wall_ms": WALL_MS,
+            "to_wall_ms": WALL_MS + 60_000,
+            "attributes": {"first": 2, "last": 12, "records": 3},
+        },
     ),
 ]
 EXTREMES: Json = {
@@ -187,6 +250,11 @@ def extreme(key: str) -> dict[str, Any]:
 def windows() -> list[dict[str, Any]]:
     """Windows of samples and their columns before compression."""
     return [{"name": name, "samples": w, "columns_cbor": unpacked(w).hex()} for name, w in WINDOWS.items()]
+
+
+def tables() -> list[dict[str, Any]]:
+    """Rows of summaries and their columns before compression."""
+    return [{"name": name, "rows": rows, "columns_cbor": unpacked_rows(rows).hex()} for name, rows in ROWS.items()]
 
 
 def numbers() -> list[dict[str, Any]]:

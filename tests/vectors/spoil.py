@@ -7,7 +7,7 @@ from typing import Any
 from tests.vectors import zstd_frame
 from tests.vectors.inputs import VectorSigner
 from tests.vectors.make import ISSUER, KEYS, LOG_ID, SUBJECT, WALL_MS
-from tests.vectors.spoiled_bodies import COLUMNS, EVENTS, GAPS, SNAPSHOTS
+from tests.vectors.spoiled_bodies import COLUMNS, EVENTS, GAPS, SNAPSHOTS, SUMMARIES, SUMMARY, TABLES
 from tests.vectors.spoiled_cbor import Pairs, Raw, loose
 
 from packseal.core import cose
@@ -172,7 +172,8 @@ def payloads() -> Iterator[tuple[str, object]]:
 
 def bodies() -> Iterator[tuple[str, object]]:
     """Wrong bodies of every kind, signed."""
-    for kind, table in ((Kind.EVENT, EVENTS), (Kind.GAP, GAPS), (Kind.SNAPSHOT, SNAPSHOTS)):
+    tables = {Kind.EVENT: EVENTS, Kind.GAP: GAPS, Kind.SNAPSHOT: SNAPSHOTS, Kind.SUMMARY: SUMMARIES}
+    for kind, table in tables.items():
         for name, body in table:
             yield f"{kind.name.lower()}: {name}", payload(kind, body)
     yield "telemetry: no columns", payload(Kind.TELEMETRY, {1: 0, 2: 0, 3: 1, 4: 0})
@@ -190,6 +191,8 @@ def telemetry() -> Iterator[tuple[str, bytes]]:
 
     for name, content in COLUMNS:
         yield name, window(zstd_frame.raw(loose(content)))
+    for name, content in TABLES:
+        yield name, sealed(payload(Kind.SUMMARY, {**SUMMARY, 11: zstd_frame.raw(loose(content))}))
     good = zstd_frame.raw(loose({1: [5000, 1000], 2: [[1, 0, 1, [5, 2]]]}))
     yield "another count than rows", window(good, count=3)
     yield "another span than the rows'", window(good, span=999)
@@ -251,6 +254,8 @@ def all_chains(logs: dict[str, list[bytes]], stranger: bytes, neighbour: bytes) 
             "two records changed places": (log[0], log[2], log[1]),
             "a record twice": (log[0], log[1], log[1]),
             "the first record is missing, though a log from its start is asked for": tuple(log[1:3]),
+            "a record is missing that no gap of the log names": (*log[:3], *log[4:13]),
+            "a gap names all missing records but one": (log[0], *log[4:5], log[13]),
         }
         spoiled += [Spoiled(name, "chain", VERIFY, records, key) for name, records in changes.items()]
     first, second = logs["ed25519"][:2]

@@ -33,6 +33,12 @@ GAPS: list[tuple[str, object]] = [
     ("an unknown cause", {1: 9, 2: 0, 3: 0}),
     ("no end", {1: 1, 2: 0}),
     ("a start below zero", {1: 1, 2: -1, 3: 0}),
+    ("thinned, but not which records", {1: 6, 2: 0, 3: 0}),
+    ("dropped, without the last record", {1: 7, 2: 0, 3: 0, 4: {"first": 1, "records": 1}}),
+    ("dropped, a first record as text", {1: 7, 2: 0, 3: 0, 4: {"first": "1", "last": 2, "records": 1}}),
+    ("dropped, a last record before the first", {1: 7, 2: 0, 3: 0, 4: {"first": 3, "last": 2, "records": 1}}),
+    ("thinned, more records than numbers", {1: 6, 2: 0, 3: 0, 4: {"first": 1, "last": 2, "records": 3}}),
+    ("thinned, no records", {1: 6, 2: 0, 3: 0, 4: {"first": 1, "last": 2, "records": 0}}),
 ]
 
 SNAPSHOTS: list[tuple[str, object]] = [
@@ -105,4 +111,62 @@ COLUMNS: list[tuple[str, object]] = [
     ("a flaw twice", {1: _TIMES, 2: [], 3: [[0, 1, 0, 1], [0, 1, 0, 2]]}),
     ("flaws that are empty", {1: _TIMES, 2: [], 3: []}),
     ("a value that is there and flawed", {1: _TIMES, 2: [[1, 0, 1, [5, 2]]], 3: [[0, 1, 0, 1]]}),
+]
+
+SUMMARY: dict[int, object] = {
+    1: 10_000,
+    2: 1,
+    3: 2,
+    4: bytes(8),
+    5: 2,
+    6: 0,
+    7: 50_000,
+    8: 15_000,
+    9: 16,
+    10: 2,
+    11: b"",
+}
+SUMMARIES: list[tuple[str, object]] = [
+    ("no columns", {k: v for k, v in SUMMARY.items() if k != 11}),
+    ("a period of zero", {**SUMMARY, 1: 0}),
+    ("a period of over a day", {**SUMMARY, 1: 86_400_001}),
+    ("a last record before the first", {**SUMMARY, 2: 3}),
+    ("a boot id of 9 bytes", {**SUMMARY, 4: bytes(9)}),
+    ("a clock quality of 4", {**SUMMARY, 5: 4}),
+    ("no rows", {**SUMMARY, 10: 0}),
+    ("20001 rows", {**SUMMARY, 10: 20_001}),
+    ("columns as text", {**SUMMARY, 11: ""}),
+    ("an unknown key", {**SUMMARY, 12: 0}),
+]
+
+_ROWS: dict[object, object] = {1: [5, 1], 2: [10, 6]}
+_COUNTS = [10, 6]
+TABLES: list[tuple[str, object]] = [
+    ("summary columns that are not a map", [[5, 1], [10, 6], []]),
+    ("summary columns without samples", {1: [5, 1], 3: []}),
+    ("summary columns with an unknown key", {**_ROWS, 3: [], 5: 0}),
+    ("summary columns in a form that is not deterministic", {1: [Raw(b"\x18\x05"), 1], 2: [10, 6], 3: []}),
+    ("a row twice", {1: [5, 0], 2: [10, 6], 3: []}),
+    ("another first row than the summary's start", {1: [4, 2], 2: [10, 6], 3: []}),
+    ("other samples than the summary's", {1: [5, 1], 2: [10, 7], 3: []}),
+    ("a row without samples", {1: [5, 1], 2: [16, 0], 3: []}),
+    ("a row too few", {1: [5], 2: [16], 3: []}),
+    ("a summary column of six parts", {**_ROWS, 3: [[1, 0, 5, _COUNTS, [5, 2], [1, 0]]]}),
+    ("a summary column of an unknown quantity", {**_ROWS, 3: [[99, 0, 1, _COUNTS, [5, 2], [1, 0], [1, 0]]]}),
+    ("a summary column with a count too few", {**_ROWS, 3: [[1, 0, 5, [10], [1], [1], [0]]]}),
+    ("a summary column that counts more than the samples", {**_ROWS, 3: [[1, 0, 5, [10, 7], [1, 1], [1, 0], [0, 0]]]}),
+    ("a summary column that says nothing", {**_ROWS, 3: [[1, 0, 1, [0, 0], [], [], []]]}),
+    ("a summary column that says more than it counts", {**_ROWS, 3: [[1, 0, 5, [10, 0], [1, 1], [1, 0], [0, 0]]]}),
+    ("a summary column in steps of zero", {**_ROWS, 3: [[1, 0, 0, _COUNTS, [0, 0], [0, 0], [0, 0]]]}),
+    ("a summary column in another step", {**_ROWS, 3: [[1, 0, 1, _COUNTS, [5, 5], [5, 0], [1, 0]]]}),
+    ("a mean above the largest value", {**_ROWS, 3: [[1, 0, 5, _COUNTS, [1, 1], [1, 0], [6, 0]]]}),
+    ("a mean below the smallest value", {**_ROWS, 3: [[1, 0, 5, _COUNTS, [1, 1], [1, 0], [-1, 0]]]}),
+    ("a largest value below the smallest", {**_ROWS, 3: [[1, 0, 5, _COUNTS, [1, 1], [-1, 0], [0, 0]]]}),
+    ("a largest value of 16 digits", {**_ROWS, 3: [[1, 0, 1, _COUNTS, [1, 1], [_MAX, 1], [0, 0]]]}),
+    ("summary columns twice", {**_ROWS, 3: [[1, 0, 5, _COUNTS, [1, 1], [1, 0], [0, 0]]] * 2}),
+    ("summary flaws that are empty", {**_ROWS, 3: [], 4: []}),
+    ("a summary flaw beyond the last row", {**_ROWS, 3: [], 4: [[2, 1, 0, 1, 1]]}),
+    ("a summary flaw that is not counted", {**_ROWS, 3: [], 4: [[1, 1, 0, 1, 0]]}),
+    ("an unknown summary flaw", {**_ROWS, 3: [], 4: [[1, 1, 0, 99, 1]]}),
+    ("summary flaws out of order", {**_ROWS, 3: [], 4: [[1, 1, 0, 1, 1], [0, 1, 0, 1, 1]]}),
 ]

@@ -12,6 +12,7 @@ from packseal.core.bodies import Kind, Telemetry
 from packseal.core.chain import SealedRecord
 from packseal.core.errors import FormatError, InputError
 from packseal.core.record import parse
+from packseal.core.summary import Summary
 from packseal.journal.store import Journal, Log, LogStats
 
 KIB = 1024
@@ -41,8 +42,8 @@ def run_show(args: argparse.Namespace, source: Source) -> int:
         raise InputError(f"log {log.log_id.hex()[:8]} has no record {args.sequence}; it ends before {end}")
     entry = parse(sealed.raw)
     if args.csv:
-        if not isinstance(entry.body, Telemetry):
-            raise InputError(f"record {args.sequence} is a {word(entry.kind)}; --csv is for telemetry")
+        if not isinstance(entry.body, Telemetry | Summary):
+            raise InputError(f"record {args.sequence} is a {word(entry.kind)}; --csv is for telemetry and summaries")
         write_csv(entry.body, sys.stdout)
     elif args.json:
         print(json.dumps(as_json(entry), indent=2))

@@ -9,6 +9,7 @@ from packseal.core.passport import Reading, Snapshot
 from packseal.core.quantities import Channel
 from packseal.core.record import Record
 from packseal.core.sample import Flaw
+from packseal.core.summary import Spread, Summary
 
 CELLS_PER_LINE = 12
 
@@ -28,6 +29,9 @@ def summary(entry: Record) -> str:
             return f"{given} of {len(body.readings)} fields available{cells}"
         case Telemetry() as body:
             return f"{body.count} samples in {duration(body.span_ms)}"
+        case Summary() as body:
+            stands = f"for records {body.first} to {body.last}"
+            return f"{body.count} rows of {duration(body.period_ms)}, {stands}: {body.samples} samples"
         case Gap() as body:
             span_ms = body.to_wall_ms - body.from_wall_ms
             span = duration(span_ms) if span_ms >= 0 else "of unknown length, the clock was not set"
@@ -55,6 +59,8 @@ def lines(entry: Record, rows: int = 10) -> list[str]:
             return [*head, "", *snapshot_lines(body)]
         case Telemetry() as body:
             return [*head, "", summary(entry), "", *telemetry_lines(body, rows)]
+        case Summary() as body:
+            return [*head, "", summary(entry), "", *summary_lines(body, rows)]
         case Gap() as body:
             head.append(f"missing   {utc(body.from_wall_ms)} to {utc(body.to_wall_ms)}")
     return [*head, f"says      {summary(entry)}"]
@@ -98,6 +104,24 @@ def telemetry_lines(body: Telemetry, limit: int) -> list[str]:
     ]
     text = table(head, shown, right=range(1, len(head)))
     return [*text, f"… {len(rows) - limit} more rows: --rows N or --csv"] if len(rows) > limit else text
+
+
+def summary_lines(body: Summary, limit: int) -> list[str]:
+    """Return the first `limit` rows of a summary as a table, each value as least … mean … most; raises FormatError."""
+    rows = body.rows()
+    channels = sorted({c for row in rows for c in row.values}, key=lambda c: (c.quantity.code, c.index))
+    head = ["UTC", "samples", *(channel_name(c, channels) for c in channels)]
+    shown = [
+        [utc(row.wall_ms), str(row.samples), *(_spread(c, row.values.get(c)) for c in channels)] for row in rows[:limit]
+    ]
+    text = table(head, shown, right=range(1, len(head)))
+    return [*text, f"… {len(rows) - limit} more rows: --rows N or --csv"] if len(rows) > limit else text
+
+
+def _spread(channel: Channel, spread: Spread | None) -> str:
+    if spread is None:
+        return ""
+    return " … ".join(f"{v:.{channel.quantity.decimals}f}" for v in (spread.minimum, spread.mean, spread.maximum))
 
 
 def columns_of(rows: Sequence[Row]) -> list[Channel]:

@@ -1,15 +1,16 @@
-"""The bodies of the five record kinds and their CBOR (docs/formats/record.md)."""
+"""The bodies of the record kinds and their CBOR (docs/formats/record.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from packseal.core import cbor, columns
+from packseal.core import cbor, columns, summary
 from packseal.core.errors import FormatError, InputError
 from packseal.core.passport import Snapshot
 from packseal.core.readings_cbor import decode_snapshot, encode_snapshot
 from packseal.core.sample import EventCode
+from packseal.core.summary import Summary
 
 Attributes = Mapping[str, int | str | bytes]
 """Small facts by name. Names are lower-case words with their unit, such as `duration_ms`."""
@@ -17,6 +18,7 @@ Attributes = Mapping[str, int | str | bytes]
 MAX_ATTRIBUTES = 32
 MAX_ATTRIBUTE_NAME_BYTES = 64
 MAX_ATTRIBUTE_BYTES = 1024
+BOOT_ID_BYTES = 8
 MAX_TELEMETRY_SAMPLES = 100_000
 """Five times what an open window may hold (sealer.MAX_WINDOW_SAMPLES): bounds the work of unfolding a record."""
 
@@ -29,6 +31,7 @@ class Kind(IntEnum):
     EVENT = 3  # something happened to the battery or its wire
     GAP = 4  # what the log does not hold, and why
     LIFECYCLE = 5  # something happened to the agent, its clock or this log
+    SUMMARY = 7  # aggregates of telemetry that was thinned; 6 is the code of a receipt
 
 
 class GapCause(IntEnum):
@@ -39,6 +42,12 @@ class GapCause(IntEnum):
     UNCLEAN_STOP = 3  # the agent was killed or lost power; its open window is not recorded
     NOT_STORED = 4  # the journal could not be written for so long that memory ran out
     DAMAGED = 5  # the journal was damaged; the records from `first` to `last` of `log` could not be saved
+    THINNED = 6  # removed to save space, coarser records stand for them: `records` of those from `first` to `last`
+    DROPPED = 7  # removed for want of space and lost: `records` of those from `first` to `last`
+
+
+HOLE_CAUSES = (GapCause.THINNED, GapCause.DROPPED)
+"""What a log says of records that it has itself removed."""
 
 
 class LifecycleCode(IntEnum):
@@ -103,7 +112,7 @@ class Lifecycle:
     attributes: Attributes = field(default_factory=dict)
 
 
-Body = Snapshot | Telemetry | Event | Gap | Lifecycle
+Body = Snapshot | Telemetry | Event | Gap | Lifecycle | Summary
 
 KIND_OF: dict[type, Kind] = {
     Snapshot: Kind.SNAPSHOT,
@@ -111,6 +120,7 @@ KIND_OF: dict[type, Kind] = {
     Event: Kind.EVENT,
     Gap: Kind.GAP,
     Lifecycle: Kind.LIFECYCLE,
+    Summary: Kind.SUMMARY,
 }
 
 
@@ -128,6 +138,8 @@ def encode_body(body: Body, wall_ms: int) -> Mapping[int, object]:
             if body.count > MAX_TELEMETRY_SAMPLES:
                 raise ValueError(f"a window of {body.count} samples; the limit is {MAX_TELEMETRY_SAMPLES}")
             return {1: body.first_mono_ms, 2: body.first_wall_ms, 3: body.count, 4: body.span_ms, 5: body.blob}
+        case Summary():
+            return summary.encode(body)
         case Gap():
             return {1: int(body.cause), 2: body.from_wall_ms, 3: body.to_wall_ms, **_attributes(4, body.attributes)}
         case Event() | Lifecycle():
@@ -147,10 +159,21 @@ def decode_body(kind: Kind, value: object, wall_ms: int) -> Body:
         case Kind.GAP:
             parts = cbor.as_map(value, "gap", (1, 2, 3), (4,))
             start, end = (cbor.as_uint(parts[k], "gap time") for k in (2, 3))
-            return Gap(_member(GapCause, parts[1]), start, end, _read_attributes(parts.get(4)))
+            return _checked(Gap(_member(GapCause, parts[1]), start, end, _read_attributes(parts.get(4))))
         case Kind.LIFECYCLE:
             parts = cbor.as_map(value, "lifecycle", (1,), (2,))
             return Lifecycle(_member(LifecycleCode, parts[1]), _read_attributes(parts.get(2)))
+        case Kind.SUMMARY:
+            return summary.decode(value, BOOT_ID_BYTES)
+
+
+def _checked(gap: Gap) -> Gap:
+    """Refuse a gap that says that records were removed, but not which."""
+    if gap.cause in HOLE_CAUSES:
+        first, last, records = (cbor.as_uint(gap.attributes.get(k), k) for k in ("first", "last", "records"))
+        if not 0 < records <= last - first + 1:
+            raise FormatError(f"a gap cannot say that {records} of the records from {first} to {last} were removed")
+    return gap
 
 
 def _decode_telemetry(value: object) -> Telemetry:

@@ -1,11 +1,12 @@
 """The hash chain of a log: where it stands, what may come next, and the pen that writes it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from packseal.core import cose, record
 from packseal.core.bodies import KIND_OF, Body, Kind
 from packseal.core.errors import VerifyError
+from packseal.core.holes import Hole, covers, hole_of, merged
 from packseal.core.record import GENESIS, Header, Record
 from packseal.core.sample import Instant
 
@@ -68,36 +69,74 @@ class Pen:
         return sealed
 
 
-def advance(head: Head, entry: Record) -> Head:
+def advance(head: Head, entry: Record, holes: Sequence[Hole] = ()) -> Head:
     """Return the head after `entry`, which must be the very next record of the log.
+
+    Args:
+        head: where the log stands.
+        entry: the record.
+        holes: what the log's own gap records name, as `holes.merged` returns it. Numbers in them may be missing before
+            `entry`; its word for the hash of the record before it is then taken, for nobody has that record.
 
     Raises:
         VerifyError: a record is missing before it, it was already there, or it names another predecessor.
     """
-    if entry.header.sequence != head.next_sequence:
-        raise VerifyError(f"record {entry.header.sequence} stands where {head.next_sequence} must follow")
+    sequence = entry.header.sequence
+    if sequence > head.next_sequence and covers(holes, head.next_sequence, sequence - 1):
+        head = Head(sequence, entry.header.previous)
+    if sequence != head.next_sequence:
+        raise VerifyError(_misplaced(sequence, head.next_sequence))
     if entry.header.previous != head.previous:
-        raise VerifyError(f"record {entry.header.sequence} does not name the record before it: the chain is broken")
-    return Head(entry.header.sequence + 1, entry.hash)
+        raise VerifyError(f"record {sequence} does not name the record before it: the chain is broken")
+    return Head(sequence + 1, entry.hash)
 
 
-def verify_log(records: Iterable[bytes], key_of: Callable[[bytes], cose.PublicKey], head: Head | None = None) -> Head:
-    """Verify consecutive records of one log and return where it ends.
+def verify_log(
+    records: Iterable[bytes],
+    key_of: Callable[[bytes], cose.PublicKey],
+    head: Head | None = None,
+    holes: Iterable[Hole] = (),
+) -> Head:
+    """Verify records of one log, in order, and return where it ends.
+
+    What is missing between them must be named by gap records among them, or by `holes`.
 
     Args:
         records: raw records in order.
         key_of: gives the public key for a kid; raises VerifyError when it is unknown.
         head: where the first must continue; None takes the first record's own word.
+        holes: what gap records of this log that are not among `records` name.
 
     Raises:
-        FormatError, VerifyError: naming the sequence number where it fails.
+        FormatError, VerifyError: naming the sequence number where it fails; a number that nothing accounts for after
+            all else, since the gap record that names it may come last.
     """
     owner: tuple[bytes, str, str] | None = None
+    named, missing = list(holes), []
     for raw in records:
         entry = record.verify(raw, key_of(record.parse(raw).kid))
         place = (entry.header.log_id, entry.issuer, entry.subject)
         if owner not in (None, place):
             raise VerifyError(f"record {entry.header.sequence} belongs to another log, gateway or battery")
         owner = place
-        head = advance(head or Head(entry.header.sequence, entry.header.previous), entry)
+        here = Head(entry.header.sequence, entry.header.previous)
+        head = head or here
+        if here.next_sequence > head.next_sequence:
+            missing.append((head.next_sequence, here.next_sequence - 1))
+            head = here
+        head = advance(head, entry)
+        hole = hole_of(entry)
+        if hole is not None:
+            named.append(hole)
+    _account_for(missing, merged(named))
     return head or Head()
+
+
+def _account_for(missing: Iterable[Hole], holes: Sequence[Hole]) -> None:
+    for first, last in missing:
+        if not covers(holes, first, last):
+            raise VerifyError(_misplaced(last + 1, first))
+
+
+def _misplaced(sequence: int, expected: int) -> str:
+    return f"record {sequence} stands where {expected} must follow"

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from packseal.core import cbor, cose
-from packseal.core.bodies import KIND_OF, Body, Kind, Telemetry, decode_body, encode_body
+from packseal.core.bodies import BOOT_ID_BYTES, KIND_OF, Body, Kind, Telemetry, decode_body, encode_body
 from packseal.core.errors import FormatError, VerifyError
 from packseal.core.sample import ClockQuality
+from packseal.core.summary import Summary
 
 VERSION = 1
 LOG_ID_BYTES = 16
-BOOT_ID_BYTES = 8
 HASH_BYTES = 32
 MAX_RECORD_BYTES = 1 << 20
 """A 60 s window of 200 channels at 10 Hz seals to about 100 kB; ten times that is a mistake or an attack."""
@@ -129,9 +129,12 @@ def verify(raw: bytes, key: cose.PublicKey) -> Record:
 
 
 def check_contents(record: Record) -> None:
-    """Unfold what `parse` leaves folded; raises FormatError where telemetry columns are not those of their window."""
-    if isinstance(record.body, Telemetry):
-        record.body.rows()
+    """Unfold what `parse` leaves folded; raises FormatError where columns are not those of their window or summary."""
+    match record.body:
+        case Telemetry() as body:
+            body.rows()
+        case Summary() as body:
+            body.table()
 
 
 def _parse_protected(protected: bytes) -> tuple[int, bytes, str, str]:
