@@ -110,6 +110,7 @@ class Ingest:
     def _position(self, ends: Iterable[LogEnd]) -> Reply:
         refused: list[tuple[Refused, bytes]] = []
         named: dict[bytes, None] = {}
+        shared: list[LogEnd] = []
         for end in ends:
             named[end.log_id] = None
             # It sends again from where the sink stands, so what waited is not needed.
@@ -117,8 +118,12 @@ class Ingest:
             problem = self._ledger.compare(end, self._store.hash_at)
             if problem is not None:
                 refused.append((problem, self._ledger.states[end.log_id].kid))
+                if problem.code is Refusal.ROLLBACK and end.next_sequence > 0:
+                    shared.append(end)
         self._commit(Change(refused=refused))
-        return Reply(self._write_receipts(named), tuple(problem for problem, _ in refused))
+        # Before the newest, for a reader keeps the last: by these a gateway finds out how far its history is ours.
+        receipts = [self._receipt(end.log_id, end.next_sequence - 1, end.hash) for end in shared]
+        return Reply((*receipts, *self._write_receipts(named)), tuple(problem for problem, _ in refused))
 
     def _commit(self, change: Change) -> None:
         if not change.is_empty:
@@ -132,11 +137,13 @@ class Ingest:
         for log_id in logs:
             state = self._ledger.states.get(log_id)
             if state is not None:
-                envelope = cose.Envelope(self._signer, self._issuer, state.subject)
-                end = (log_id, state.head.next_sequence - 1, state.head.previous)
-                receipts.append(exchange.write_receipt(envelope, end, self._now_ms()))
-        self._receipts += len(receipts)
+                receipts.append(self._receipt(log_id, state.head.next_sequence - 1, state.head.previous))
         return tuple(receipts)
+
+    def _receipt(self, log_id: bytes, sequence: int, digest: bytes) -> bytes:
+        envelope = cose.Envelope(self._signer, self._issuer, self._ledger.states[log_id].subject)
+        self._receipts += 1
+        return exchange.write_receipt(envelope, (log_id, sequence, digest), self._now_ms())
 
     def _busy(self, log_id: bytes, error: StorageError) -> Refused:
         self._busy_count += 1
