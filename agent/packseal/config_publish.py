@@ -8,6 +8,7 @@ import msgspec
 from packseal.config_tls import Tls
 
 MIN_PACE_S, MAX_PACE_S = 1, 3600
+MAX_PORT = 65535
 _WILDCARDS = "+#\0"
 """What a topic that is published to may not hold (MQTT 5 §4.7.1, §4.7.3)."""
 
@@ -29,16 +30,18 @@ class MqttJson(
     """What every topic begins with; levels may be parted by slashes."""
     live_s: float = 10.0
     """Seconds between two messages of live values."""
-    discovery: str = "homeassistant"
-    """Home Assistant's discovery prefix; an empty text announces nothing and takes back what was announced."""
+    home_assistant: bool = True
+    """Whether Home Assistant is told what there is to see; false takes back what it was told."""
+    discovery_prefix: str = "homeassistant"
+    """As set in Home Assistant's MQTT integration."""
 
     def __post_init__(self) -> None:
         if not MIN_PACE_S <= self.live_s <= MAX_PACE_S:
             raise ValueError(f"live_s must be from {MIN_PACE_S} to {MAX_PACE_S} seconds")
-        for name in ("prefix", "discovery"):
+        if not 1 <= self.port <= MAX_PORT:
+            raise ValueError(f"port must be from 1 to {MAX_PORT}")
+        for name in ("prefix", "discovery_prefix"):
             _check_levels(name, getattr(self, name))
-        if not self.prefix:
-            raise ValueError("prefix must not be empty")
 
 
 Publish = MqttJson
@@ -46,5 +49,5 @@ Publish = MqttJson
 
 
 def _check_levels(name: str, topic: str) -> None:
-    if topic.startswith(("/", "$")) or topic.endswith("/") or "//" in topic or set(topic) & set(_WILDCARDS):
+    if not all(topic.split("/")) or topic.startswith("$") or set(topic) & set(_WILDCARDS):
         raise ValueError(f"{name} must be levels of a topic such as site/packseal, without +, # and $")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from packseal.config import Config
 from packseal.config_publish import Publish
-from packseal.core.errors import ConfigError
 from packseal.publish.protocol import Publisher, Source
 
 log = logging.getLogger(__name__)
@@ -25,8 +24,20 @@ def open_publishers(config: Config, source: Source) -> list[Publisher]:
     return [_open(config, settings, source) for settings in config.file.publish]
 
 
-def _open(config: Config, settings: Publish, source: Source) -> Publisher:  # noqa: ARG001 - no kind is made yet
-    raise ConfigError(f"kind {settings.__struct_config__.tag} cannot be published yet: leave [[publish]] out")
+def _open(config: Config, settings: Publish, source: Source) -> Publisher:
+    # Only gateways that use a kind pay for its modules.
+    from packseal.publish.mqtt_json import JsonSettings, MqttJsonPublisher  # noqa: PLC0415
+    from packseal.uplink.mqtt import MqttSettings  # noqa: PLC0415
+
+    broker = MqttSettings(
+        settings.host,
+        settings.port,
+        tls=config.tls(settings.tls),
+        username=settings.username,
+        password_file=config.optional(settings.password_file),
+    )
+    json = JsonSettings(broker, settings.prefix, settings.live_s, settings.home_assistant, settings.discovery_prefix)
+    return MqttJsonPublisher(source, json)
 
 
 async def publish(publisher: Publisher, restart_s: float = RESTART_S) -> None:
