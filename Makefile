@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help broker test-programs hil-programs venv cose-peer demo check test bench bench-soh hil hil-long lock fmt clean
+.PHONY: help broker test-programs hil-programs venv cose-peer demo check test bench bench-soh bench-peers hil hil-long lock fmt clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
@@ -44,6 +44,10 @@ test: test-programs venv cose-peer ## All tests, installing what they need
 bench: broker venv ## Speed, size and memory as ratios against peers in the same run
 	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench $(ARGS)
 
+bench-peers: broker venv ## Another gateway through the same outages, with each of its stores (an hour; ARGS=--quick)
+	@scripts/make-venv .venv-peer requirements/thingsboard-peer.lock
+	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench.peers $(ARGS)
+
 # The tests of the bench itself are part of `make test`. Two virtual gateways at once; hardware there is only one.
 HIL_TESTS := tests/hil/gateway tests/hil/powercut/test_guest.py tests/hil/scenarios/test_scenarios.py
 
@@ -69,4 +73,4 @@ fmt: venv ## Format the code
 	$(PYTHON) -m ruff check --fix .
 
 clean: ## Remove everything that make made
-	rm -rf .venv .venv-cose .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-cose .venv-peer .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

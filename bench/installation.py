@@ -127,7 +127,7 @@ def operator(folder: Path) -> Iterator[int]:
         sink_toml = folder / "sink" / "sink.toml"
         sink_toml.write_text(SINK_TOML.format(port=port))
         _call(*SINK, "gateway", "add", str(folder / "gateway.pub"), "--id", GATEWAY_ID, "--config", str(sink_toml))
-        stack.enter_context(process((_mosquitto(), "-p", str(port)), folder / "mosquitto.log", "running"))
+        stack.enter_context(process((mosquitto(), "-p", str(port)), folder / "mosquitto.log", "running"))
         sink = (*SINK, "run", "--config", str(sink_toml))
         stack.enter_context(process(sink, folder / "sink.log", "connected to broker"))
         yield port
@@ -203,7 +203,8 @@ def _call(*command: str) -> None:
         raise InputError(done.stderr.strip())
 
 
-def _mosquitto() -> str:
+def mosquitto() -> str:
+    """Return where the program is; raises InputError when it is not installed."""
     found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
         raise InputError("mosquitto is missing: apt install mosquitto")

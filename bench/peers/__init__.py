@@ -1,0 +1,1 @@
+"""Side by side with another gateway on the same broker: the same numbered samples, the same outages, one table."""
