@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from packseal.core.errors import UplinkError
 from packseal.uplink.reach import Reach
+from packseal.uplink.road import Road
 
 if TYPE_CHECKING:
     import h11
@@ -103,8 +104,8 @@ class Connection:
             await self._writer.wait_closed()
 
 
-async def connect(reach: Reach, host: str, tls: ssl.SSLContext | None) -> Connection:
-    """Return a new connection to the host that `reach` finds; raises UplinkError."""
+async def connect(reach: Reach | Road, host: str, tls: ssl.SSLContext | None) -> Connection:
+    """Return a new connection to the host that `reach` finds; raises UplinkError, caused by what TLS said."""
     reached = await reach.connect()
     try:
         streams = await asyncio.open_connection(

@@ -31,6 +31,8 @@ class MemoryUplink:
     """
 
     ordered = True
+    notes = ()
+    max_request_bytes = None
 
     def __init__(
         self, handler: Callable[[bytes], bytes], faults: Faults | None = None, reply_timeout_s: float = 0.05

@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import urllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -17,19 +18,29 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from packseal.core.errors import ConfigError, InputError, UplinkError
-from packseal.uplink.reach import Pace, Reach
-from packseal.uplink.tls import TlsFiles, context, is_loopback
+from packseal.uplink.broker import Listener, said
+from packseal.uplink.credentials import Credentials
+from packseal.uplink.reach import Pace
+from packseal.uplink.road import Road, Route
+from packseal.uplink.tls import TlsFiles, is_loopback
 
 if TYPE_CHECKING:
     import aiomqtt
 
 NO_LINGER = struct.pack("ii", 1, 0)  # socket(7): close drops what was not sent
-NO_MATCHING_SUBSCRIBERS = 0x10  # PUBACK reason code, MQTT 5 §3.4.2.1
+ENVELOPE_BYTES = 64
+"""What a PUBLISH has beside topics and payload, rounded up (MQTT 5 §3.3): header, lengths, correlation data."""
+REFRESH_S = 10.0
+MAX_IN_FLIGHT = 20
+"""Of messages that the broker has not acknowledged; fewer where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """Where the broker is and how to show who we are; `tls` None is plain text."""
+    """Where the broker is and how to show who we are; `tls` None is plain text.
+
+    `keepalive_s`: silence after which the broker is asked for a sign of life. It may set another (MQTT 5 §3.2.2.3.14).
+    """
 
     host: str
     port: int = 8883
@@ -53,6 +64,7 @@ class MqttUplink:
         settings: the broker.
         issuer: this gateway's URI, which names its topics.
         pace: how the broker is reached for.
+        route: which way to it is taken.
 
     Raises:
         ConfigError: a password would cross the network in plain text.
@@ -61,13 +73,17 @@ class MqttUplink:
 
     ordered = True
 
-    def __init__(self, settings: MqttSettings, issuer: str, pace: Pace | None = None) -> None:
+    def __init__(
+        self, settings: MqttSettings, issuer: str, pace: Pace | None = None, route: Route | None = None
+    ) -> None:
         if settings.password_file and settings.tls is None and not is_loopback(settings.host):
             raise ConfigError(f"the password for {settings.host} would be sent in plain text: set up TLS for MQTT")
         self._settings = settings
-        self._tls = None if settings.tls is None else context(settings.tls)
-        self._password = read_password(settings.password_file)
-        self._reach = Reach(settings.host, settings.port, pace)
+        self._credentials = None if settings.tls is None else Credentials(settings.tls)
+        read_password(settings.password_file)
+        route = route or Route()
+        self._keepalive_s = route.keepalive_s or settings.keepalive_s
+        self._road = Road(settings.host, settings.port, route, pace)
         name = gateway_name(issuer)
         self._client_id = f"{name}-{secrets.token_hex(4)}"
         self._topic = f"packseal/v1/{name}/exchange"
@@ -76,25 +92,48 @@ class MqttUplink:
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self._client: aiomqtt.Client | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._listener: Listener | None = None
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._changing = asyncio.Lock()
+        self._refreshed = 0.0
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What somebody should act on."""
+        return () if self._credentials is None else self._credentials.notes()
+
+    @property
+    def max_request_bytes(self) -> int | None:
+        """The largest request in a packet that the broker takes (its Maximum Packet Size, MQTT 5 §3.2.2.3.6)."""
+        most = None if self._listener is None else self._listener.limits.packet_bytes
+        return None if most is None else max(0, most - len(self._topic) - len(self._reply_topic) - ENVELOPE_BYTES)
 
     async def __aenter__(self) -> Self:
         """Reach the broker, connect and subscribe to the replies; raises UplinkError."""
         defer_urllib()
         import aiomqtt  # noqa: PLC0415 - only gateways that use MQTT pay for it
 
-        # The client library makes its own connection: this one only tells when the broker can be reached.
-        (await self._reach.connect()).close()
         client = self._new_client()
-        self._mind_refusals(client)
+        listener = Listener(client._client, self._refused)  # noqa: SLF001 - aiomqtt drops what a broker says
         async with contextlib.AsyncExitStack() as stack:
+            connected = await self._road.connect()
+            stack.callback(connected.close)  # of no effect once TLS or the client has taken it over
             stack.callback(reset, client)
+            _hand_over(client, connected)
             try:
                 await client.__aenter__()
-                await client.subscribe(self._reply_topic, qos=1)
-            except aiomqtt.MqttError as error:
-                raise UplinkError(f"broker {self._settings.host}: {error}") from error
+                listener.limits.check()
+                codes = await client.subscribe(self._reply_topic, qos=1)
+            except (aiomqtt.MqttError, UplinkError) as error:
+                failed = UplinkError(f"broker {self._settings.host}: {listener.reason or error}")
+                raise await self._road.explained(failed, error.__context__) from error
+            refused = next((c for c in codes if not isinstance(c, int) and c.is_failure), None)
+            if refused is not None:
+                raise UplinkError(f"broker {self._settings.host} gives no replies: {said(refused.value, None)}")
             stack.pop_all()
-        self._client = client
+        self._road.proven()
+        self._client, self._listener = client, listener
+        self._slots = asyncio.Semaphore(min(MAX_IN_FLIGHT, listener.limits.receive_maximum or MAX_IN_FLIGHT))
         self._reader = asyncio.create_task(self._read(client), name="mqtt replies")
         return self
 
@@ -119,9 +158,13 @@ class MqttUplink:
         """Publish `request` and return the message that answers it; raises UplinkError."""
         import aiomqtt  # noqa: PLC0415
 
+        await self._renew()
         client, reader = self._client, self._reader
         if client is None or reader is None or reader.done():
-            raise UplinkError(f"broker {self._settings.host}: the connection is lost")
+            raise UplinkError(f"broker {self._settings.host}: {self._why('the connection is lost')}")
+        most = self.max_request_bytes
+        if most is not None and len(request) > most:
+            raise UplinkError(f"broker {self._settings.host} takes {most} bytes at once, this are {len(request)}")
         correlation = next(self._correlations)
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[correlation] = reply
@@ -136,7 +179,7 @@ class MqttUplink:
         except TimeoutError as error:
             raise UplinkError(f"the sink did not answer within {self._settings.reply_timeout_s:g} s") from error
         except aiomqtt.MqttError as error:
-            raise UplinkError(f"broker {self._settings.host}: {error}") from error
+            raise UplinkError(f"broker {self._settings.host}: {self._why(error)}") from error
         finally:
             self._waiting.pop(correlation, None)
             sending.cancel()
@@ -150,28 +193,13 @@ class MqttUplink:
             self._settings.port,
             identifier=self._client_id,
             username=self._settings.username,
-            password=self._password,
+            password=read_password(self._settings.password_file),
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
-            keepalive=self._settings.keepalive_s,
+            keepalive=self._keepalive_s,
             timeout=self._settings.connect_timeout_s,
-            tls_context=self._tls,
-            socket_options=self._reach.socket_options,
+            tls_context=None if self._credentials is None else self._credentials.context(),
         )
-
-    def _mind_refusals(self, client: "aiomqtt.Client") -> None:
-        """Fail at once what the broker refuses, or has no sink for; waiting for an answer would only lose time."""
-        paho = client._client  # noqa: SLF001 - aiomqtt drops the reason that a PUBACK carries
-        confirm: Any = paho.on_publish
-
-        def acknowledged(source: Any, data: Any, number: int, reason: Any, properties: Any) -> None:
-            if reason.value == NO_MATCHING_SUBSCRIBERS:
-                self._fail(f"broker {self._settings.host}: no sink is connected to it")
-            elif reason.is_failure:
-                self._fail(f"broker {self._settings.host} refuses what is sent: {reason}")
-            confirm(source, data, number, reason, properties)
-
-        paho.on_publish = acknowledged
 
     async def _publish(self, client: "aiomqtt.Client", request: bytes, correlation: bytes) -> None:
         from paho.mqtt.packettypes import PacketTypes  # noqa: PLC0415
@@ -180,7 +208,8 @@ class MqttUplink:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.ResponseTopic = self._reply_topic
         properties.CorrelationData = correlation
-        await client.publish(self._topic, request, qos=1, properties=properties, timeout=math.inf)
+        async with self._slots:
+            await client.publish(self._topic, request, qos=1, properties=properties, timeout=math.inf)
 
     async def _read(self, client: "aiomqtt.Client") -> None:
         import aiomqtt  # noqa: PLC0415
@@ -191,7 +220,30 @@ class MqttUplink:
                 if waiting is not None and not waiting.done() and isinstance(message.payload, bytes):
                     waiting.set_result(message.payload)
         except aiomqtt.MqttError as error:
-            self._fail(f"broker {self._settings.host}: {error}")
+            self._fail(f"broker {self._settings.host}: {self._why(error)}")
+
+    async def _renew(self) -> None:
+        """Connect anew after the certificates were renewed, once what is under way has landed."""
+        if self._credentials is None or self._client is None:
+            return
+        async with self._changing:
+            now = asyncio.get_running_loop().time()
+            if now - self._refreshed < REFRESH_S:
+                return
+            self._refreshed = now
+            if self._credentials.refresh():
+                if self._waiting:
+                    await asyncio.wait(self._waiting.values())
+                await self.__aexit__(None, None, None)
+                await self.__aenter__()
+
+    def _why(self, error: object) -> str:
+        """Return what the broker said of the loss, or what was seen of it."""
+        return (self._listener.reason if self._listener is not None else "") or str(error)
+
+    def _refused(self, why: str) -> None:
+        # At once: waiting for an answer would only lose time.
+        self._fail(f"broker {self._settings.host}: {why}")
 
     def _fail(self, text: str) -> None:
         for waiting in self._waiting.values():
@@ -214,6 +266,16 @@ def defer_urllib() -> None:
     name = "urllib.request"
     if name not in sys.modules:
         urllib.request = sys.modules[name] = _Deferred(name)
+
+
+def _hand_over(client: "aiomqtt.Client", connected: socket.socket) -> None:
+    """Have the client use this connection. Its own would know neither proxy nor interface.
+
+    And with PySocks installed it would take a proxy from the environment, which nobody has configured.
+    """
+    paho: Any = client._client  # noqa: SLF001 - neither library can be given a connection
+    connected.settimeout(paho.connect_timeout)
+    paho._create_socket_connection = lambda: connected  # noqa: SLF001
 
 
 def read_password(path: Path | None) -> str | None:

@@ -1,5 +1,6 @@
 """Uplink: how one request reaches the sink and one reply comes back. Knows nothing of what they say."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -10,6 +11,14 @@ class Uplink(Protocol):
     @property
     def ordered(self) -> bool:
         """Whether requests reach the sink in the order in which `exchange` was called."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What somebody should act on although it works: one sentence each, such as a certificate that expires."""
+
+    @property
+    def max_request_bytes(self) -> int | None:
+        """The largest request that the other side takes; None: it has set no limit. Known once connected."""
 
     async def __aenter__(self) -> Self:
         """Connect; raises UplinkError when the sink cannot be reached."""
