@@ -5,16 +5,21 @@ The Structs are the tables; their docstrings are the reference. docs/uplinks.md 
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from packseal.config_tls import Tls
+from packseal.core.errors import ConfigError
+from packseal.uplink.route import Route, parse_proxy
 from packseal.uplink.terms import Carries, Order
 
 MAX_UPLINKS = 8
 BYTES_PER_MB = 1_000_000
 MIN_BYTES_PER_S = 100
 MIN_MB_PER_DAY = 0.1
+MIN_KEEPALIVE_S, MAX_KEEPALIVE_S = 5, 1200
+MAX_INTERFACE_CHARACTERS = 15  # IFNAMSIZ of netdevice(7) with its closing zero
 
 
 class _Road(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,8 +40,16 @@ class _Road(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """At most so many bytes per second, on the mean of some seconds."""
     mb_per_day: float | None = None
     """At most so many megabytes per UTC day."""
+    proxy: str | None = None
+    """http://[user@]host:port (CONNECT) or socks5h://[user@]host:port. No environment variable is looked at."""
+    proxy_password_file: str | None = None
+    interface: str | None = None
+    """The network interface that this uplink uses, such as wwan0."""
+    keepalive: int | None = None
+    """Idle seconds until the other side is asked for a sign of life. Default: 15 with MQTT, 60 with HTTPS."""
 
     def __post_init__(self) -> None:
+        self._check_route()
         for key, least in (
             ("everything_below_mb", 0.0),
             ("bytes_per_s", MIN_BYTES_PER_S),
@@ -47,6 +60,24 @@ class _Road(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 raise ValueError(f"{key} must be at least {least:g}")
         if self.carries is Carries.SNAPSHOTS and self.everything_below_mb is not None:
             raise ValueError('everything_below_mb belongs to carries = "everything"')
+
+    def _check_route(self) -> None:
+        try:
+            self.route(Path())
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        if self.interface is not None and not 0 < len(self.interface) <= MAX_INTERFACE_CHARACTERS:
+            raise ValueError(f"interface must be a name of 1 to {MAX_INTERFACE_CHARACTERS} characters, such as wwan0")
+        if self.keepalive is not None and not MIN_KEEPALIVE_S <= self.keepalive <= MAX_KEEPALIVE_S:
+            raise ValueError(f"keepalive must be from {MIN_KEEPALIVE_S} to {MAX_KEEPALIVE_S} seconds")
+
+    def route(self, directory: Path) -> Route:
+        """Return the way to take; paths are relative to `directory`. Raises ConfigError."""
+        secret = None if self.proxy_password_file is None else directory / self.proxy_password_file
+        if self.proxy is None and secret is not None:
+            raise ConfigError("proxy_password_file needs proxy")
+        proxy = None if self.proxy is None else parse_proxy(self.proxy, secret)
+        return Route(proxy, self.interface, self.keepalive)
 
 
 class Mqtt(_Road, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mqtt"):

@@ -1,6 +1,7 @@
 """Ways: the uplink that the configuration names."""
 
-from packseal.config import Config, Mqtt
+from packseal.config import Config
+from packseal.config_uplink import Mqtt
 from packseal.core.cose import PublicKey, public_key_from_pem
 from packseal.core.errors import InputError
 from packseal.uplink.protocol import Uplink
@@ -15,6 +16,7 @@ def open_uplink(config: Config) -> Uplink | None:
     if not config.uplinks:
         return None
     settings = config.uplinks[0]
+    route = settings.route(config.directory)
     if isinstance(settings, Mqtt):
         from packseal.uplink.mqtt import MqttSettings, MqttUplink  # noqa: PLC0415 - only gateways that use it pay for it
 
@@ -25,10 +27,10 @@ def open_uplink(config: Config) -> Uplink | None:
             username=settings.username,
             password_file=config.optional(settings.password_file),
         )
-        return MqttUplink(broker, config.file.gateway.id)
+        return MqttUplink(broker, config.file.gateway.id, route=route)
     from packseal.uplink.https import HttpsUplink  # noqa: PLC0415
 
-    return HttpsUplink(settings.url, config.tls(settings.tls))
+    return HttpsUplink(settings.url, config.tls(settings.tls), route=route)
 
 
 def read_sink_key(config: Config) -> PublicKey | None:

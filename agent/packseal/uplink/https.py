@@ -12,7 +12,8 @@ from packseal.uplink.credentials import Credentials
 from packseal.uplink.http import Connection, Reply, connect
 from packseal.uplink.portal import portal_error, portal_of
 from packseal.uplink.reach import Pace
-from packseal.uplink.road import Road, Route
+from packseal.uplink.road import Road
+from packseal.uplink.route import Route
 from packseal.uplink.tls import TlsFiles, is_loopback
 
 PATH = "/v1/exchange"

@@ -21,7 +21,8 @@ from packseal.core.errors import ConfigError, InputError, UplinkError
 from packseal.uplink.broker import Listener, said
 from packseal.uplink.credentials import Credentials
 from packseal.uplink.reach import Pace
-from packseal.uplink.road import Road, Route
+from packseal.uplink.road import Road
+from packseal.uplink.route import Route
 from packseal.uplink.tls import TlsFiles, is_loopback
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from urllib.parse import urljoin, urlsplit
 
 from packseal.core.errors import UplinkError
 from packseal.uplink.reach import Pace, Reach
+from packseal.uplink.route import HTTP_PORT
 
-HTTP_PORT = 80
 LOOK_S = 3.0
 LOOK_EVERY_S = 60.0
 MAX_HEAD_BYTES = 4 << 10

@@ -8,17 +8,14 @@ import asyncio
 import base64
 import re
 import socket
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from packseal.core.errors import ConfigError, InputError, UplinkError
+from packseal.core.errors import UplinkError
+from packseal.uplink.route import Proxy
 from packseal.uplink.socks import connect_socks
 
 ANSWER_S = 10.0  # a proxy answers when it has reached the sink, which may take as long as one attempt of ours
 MAX_HEAD_BYTES = 8 << 10
 READ_BYTES = 1 << 10
-FORM = "must look like http://[user@]host:port or socks5h://[user@]host:port"
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([ -~]*))?\r?\n")  # RFC 9112 §4
 REFUSALS = {
     407: "it wants another name or password: check proxy and proxy_password_file",
@@ -31,57 +28,48 @@ REFUSALS = {
 """RFC 9110 §15: what a status means to someone who wanted a tunnel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """Where a proxy is, and as whom it is used."""
+async def tunnel(proxy: Proxy, to_proxy: socket.socket, host: str, port: int) -> None:
+    """Turn the connection `to_proxy` into one to `host`; raises UplinkError."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            if proxy.kind == "http":
+                await _connect(proxy, to_proxy, host, port)
+            else:
+                await connect_socks(to_proxy, host, port, _login(proxy))
+    except TimeoutError as error:
+        raise UplinkError(f"proxy {proxy.host} does not answer within {ANSWER_S:g} s") from error
+    except OSError as error:
+        raise UplinkError(f"proxy {proxy.host} broke off: {error.strerror or error}") from error
+    except UplinkError as error:
+        raise UplinkError(f"proxy {proxy.host}: {error}") from error
 
-    kind: str
-    """http or socks5h."""
-    host: str
-    port: int
-    user: str | None = None
-    password_file: Path | None = None
 
-    async def tunnel(self, to_proxy: socket.socket, host: str, port: int) -> None:
-        """Turn the connection `to_proxy` into one to `host`; raises UplinkError."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                if self.kind == "http":
-                    await self._connect(to_proxy, host, port)
-                else:
-                    await connect_socks(to_proxy, host, port, self._login())
-        except TimeoutError as error:
-            raise UplinkError(f"proxy {self.host} does not answer within {ANSWER_S:g} s") from error
-        except OSError as error:
-            raise UplinkError(f"proxy {self.host} broke off: {error.strerror or error}") from error
-        except UplinkError as error:
-            raise UplinkError(f"proxy {self.host}: {error}") from error
+def _login(proxy: Proxy) -> tuple[str, str] | None:
+    """Return name and password, read anew each time, so that a changed one needs no restart."""
+    if proxy.user is None:
+        return None
+    try:
+        secret = "" if proxy.password_file is None else proxy.password_file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UplinkError(f"cannot read its password from {proxy.password_file}: {error}") from error
+    return proxy.user, secret
 
-    def _login(self) -> tuple[str, str] | None:
-        """Return name and password, read anew each time, so that a changed one needs no restart."""
-        if self.user is None:
-            return None
-        try:
-            secret = "" if self.password_file is None else self.password_file.read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UplinkError(f"cannot read its password from {self.password_file}: {error}") from error
-        return self.user, secret
 
-    async def _connect(self, to_proxy: socket.socket, host: str, port: int) -> None:
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-        login = self._login()
-        if login is not None:  # RFC 7617 §2
-            lines.append("Proxy-Authorization: Basic " + base64.b64encode(":".join(login).encode()).decode())
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendall(to_proxy, ("\r\n".join(lines) + "\r\n\r\n").encode())
-        head = b""
-        while b"\r\n\r\n" not in head:
-            got = await loop.sock_recv(to_proxy, READ_BYTES)
-            if not got or len(head) > MAX_HEAD_BYTES:
-                break
-            head += got
-        _judge(head, authority)
+async def _connect(proxy: Proxy, to_proxy: socket.socket, host: str, port: int) -> None:
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    login = _login(proxy)
+    if login is not None:  # RFC 7617 §2
+        lines.append("Proxy-Authorization: Basic " + base64.b64encode(":".join(login).encode()).decode())
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(to_proxy, ("\r\n".join(lines) + "\r\n\r\n").encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        got = await loop.sock_recv(to_proxy, READ_BYTES)
+        if not got or len(head) > MAX_HEAD_BYTES:
+            break
+        head += got
+    _judge(head, authority)
 
 
 def _judge(head: bytes, authority: str) -> None:
@@ -95,29 +83,3 @@ def _judge(head: bytes, authority: str) -> None:
     if not head.endswith(b"\r\n\r\n"):
         # In TLS and in MQTT the client speaks first: whatever comes now is not the sink's.
         raise UplinkError("it says more than that the tunnel is there")
-
-
-def parse(address: str, password_file: Path | None = None) -> Proxy:
-    """Return the proxy at `address`; raises ConfigError, which never repeats a password."""
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-        parts = urlsplit("")
-    if parts.password is not None:
-        raise ConfigError(f"proxy of {host} {FORM}: a password belongs in proxy_password_file")
-    if parts.scheme not in ("http", "socks5h") or not host or not port or parts.path.strip("/") or parts.query:
-        raise ConfigError(f"proxy {address!r} {FORM}")
-    if password_file is not None and not parts.username:
-        raise ConfigError(f"proxy {address!r} has no user to whom proxy_password_file would belong: http://user@…")
-    return Proxy(parts.scheme, host, port, parts.username or None, password_file)
-
-
-def check_password_file(proxy: Proxy) -> None:
-    """Raise InputError where the password cannot be read now."""
-    if proxy.password_file is not None:
-        try:
-            proxy.password_file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read the proxy's password from {proxy.password_file}: {error}") from error

@@ -3,29 +3,16 @@
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass
 
 from packseal.core.errors import UplinkError
-from packseal.uplink.portal import HTTP_PORT, Portal, PortalError, portal_error, untrusted
-from packseal.uplink.proxy import Proxy
+from packseal.uplink.portal import Portal, PortalError, portal_error, untrusted
+from packseal.uplink.proxy import tunnel
 from packseal.uplink.reach import Pace, Reach
+from packseal.uplink.route import Route
 
 LOOK_AFTER_S = 2.5
 PORTAL_PAUSE_S = 5.0
 """Between two tries while someone else answers: soon enough for whoever has just signed in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Which way to take. `keepalive_s`: idle seconds after which the other side is asked for a sign of life.
-
-    None leaves it to the uplink. `portal_port` is where a captive portal is looked for.
-    """
-
-    proxy: Proxy | None = None
-    interface: str | None = None
-    keepalive_s: int | None = None
-    portal_port: int = HTTP_PORT
 
 
 class Road:
@@ -69,7 +56,7 @@ class Road:
         try:
             self._place = connected.getpeername()
             if self._proxy is not None:
-                await self._proxy.tunnel(connected, self._host, self._port)
+                await tunnel(self._proxy, connected, self._host, self._port)
                 self._reach.proven(self._place)
         except OSError as error:
             connected.close()
