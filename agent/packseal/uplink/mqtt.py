@@ -120,7 +120,7 @@ class MqttUplink:
             connected = await self._road.connect()
             stack.callback(connected.close)  # of no effect once TLS or the client has taken it over
             stack.callback(reset, client)
-            _hand_over(client, connected)
+            hand_over(client, connected)
             try:
                 await client.__aenter__()
                 listener.limits.check()
@@ -269,7 +269,7 @@ def defer_urllib() -> None:
         urllib.request = sys.modules[name] = _Deferred(name)
 
 
-def _hand_over(client: "aiomqtt.Client", connected: socket.socket) -> None:
+def hand_over(client: "aiomqtt.Client", connected: socket.socket) -> None:
     """Have the client use this connection. Its own would know neither proxy nor interface.
 
     And with PySocks installed it would take a proxy from the environment, which nobody has configured.
