@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING, Any, Self
 
 from packseal.core.errors import ConfigError, UplinkError
 from packseal.publish.topics import OFFLINE
-from packseal.uplink.mqtt import MqttSettings, defer_urllib, read_password, reset
-from packseal.uplink.reach import Pace, Reach
-from packseal.uplink.tls import context, is_loopback
+from packseal.uplink.broker import Listener, said
+from packseal.uplink.credentials import Credentials
+from packseal.uplink.mqtt import MqttSettings, defer_urllib, hand_over, read_password, reset
+from packseal.uplink.reach import Pace
+from packseal.uplink.road import Road
+from packseal.uplink.route import Route
+from packseal.uplink.tls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import aiomqtt
 
-WRONG_PASSWORD = (0x86, 0x87)
-"""CONNACK: bad user name or password, not authorized (MQTT 5 §3.2.2.2)."""
+
+class _Listener(Listener):
+    """That nobody listens to a topic is no trouble here: the broker retains what matters."""
+
+    def _acknowledged(self, client: Any, data: Any, number: int, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            self._refused(said(reason.value, properties))
+        self._on_publish(client, data, number, reason, properties)
 
 
 class Broker:
@@ -29,22 +39,36 @@ class Broker:
             connection ends the old one first, so that the old one's will cannot come after it.
         will: the topic on which the broker says OFFLINE for us when the connection breaks; None for no will.
         pace: how the broker is reached for.
+        plain_password: whether the password may cross a network in plain text.
 
     Raises:
         ConfigError: a password would cross the network in plain text.
         InputError: a certificate, key or password file cannot be used.
     """
 
-    def __init__(self, settings: MqttSettings, client_id: str, will: str | None, pace: Pace | None = None) -> None:
-        if settings.password_file and settings.tls is None and not is_loopback(settings.host):
-            raise ConfigError(f"the password for {settings.host} would be sent in plain text: set up [publish.tls]")
+    def __init__(
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        will: str | None,
+        pace: Pace | None = None,
+        *,
+        plain_password: bool = False,
+    ) -> None:
+        exposed = settings.password_file and settings.tls is None and not is_loopback(settings.host)
+        if exposed and not plain_password:
+            raise ConfigError(
+                f"the password for {settings.host} would be sent in plain text: set up [publish.tls], or, where you "
+                "trust the network on the way, allow it with plain_password = true"
+            )
         self._settings = settings
         self._client_id = client_id
         self._will = will
-        self._tls = None if settings.tls is None else context(settings.tls)
-        self._password = read_password(settings.password_file)
-        self._reach = Reach(settings.host, settings.port, pace)
+        self._credentials = None if settings.tls is None else Credentials(settings.tls)
+        read_password(settings.password_file)
+        self._road = Road(settings.host, settings.port, Route(), pace)
         self._client: aiomqtt.Client | None = None
+        self._listener: _Listener | None = None
         self._refusal = ""
 
     async def __aenter__(self) -> Self:
@@ -52,18 +76,23 @@ class Broker:
         defer_urllib()
         import aiomqtt  # noqa: PLC0415 - only gateways that use MQTT pay for it
 
-        # The client library makes its own connection: this one only tells when the broker can be reached.
-        (await self._reach.connect()).close()
         client = self._new_client()
-        self._mind_refusals(client)
+        listener = _Listener(client._client, self._refused)  # noqa: SLF001 - aiomqtt drops what a broker says
         async with contextlib.AsyncExitStack() as stack:
+            connected = await self._road.connect()
+            stack.callback(connected.close)  # of no effect once TLS or the client has taken it over
             stack.callback(reset, client)
+            hand_over(client, connected)
             try:
                 await client.__aenter__()
             except aiomqtt.MqttError as error:
-                raise UplinkError(self._connect_trouble(error)) from error
+                failed = UplinkError(f"broker {self._settings.host}: {listener.reason or error}")
+                raise await self._road.explained(failed, error.__context__) from error
+            if listener.limits.quality < 1:
+                raise UplinkError(f"broker {self._settings.host} takes no messages of QoS 1: set that up there")
             stack.pop_all()
-        self._client = client
+        self._road.proven()
+        self._client, self._listener = client, listener
         return self
 
     async def __aexit__(
@@ -85,9 +114,7 @@ class Broker:
         self._refusal = ""
         await self._call(lambda client: client.publish(topic, payload, qos=qos, retain=retain))
         if self._refusal:
-            raise UplinkError(
-                f"broker {self._settings.host} refuses {topic}: {self._refusal}: allow this user to write there"
-            )
+            raise UplinkError(f"broker {self._settings.host} does not take {topic}: {self._refusal}")
 
     async def subscribe(self, topic: str) -> bool:
         """Subscribe to what others publish; return whether the broker lets us. Raises UplinkError."""
@@ -102,22 +129,22 @@ class Broker:
         import aiomqtt  # noqa: PLC0415
 
         if self._client is None:
-            raise UplinkError(f"broker {self._settings.host}: not connected")
+            raise self._lost("not connected")
         try:
             async for message in self._client.messages:
                 yield message
         except aiomqtt.MqttError as error:
-            raise UplinkError(f"broker {self._settings.host}: {error}") from error
+            raise self._lost(error) from error
 
     async def _call(self, work: Any) -> Any:
         import aiomqtt  # noqa: PLC0415
 
         if self._client is None:
-            raise UplinkError(f"broker {self._settings.host}: not connected")
+            raise self._lost("not connected")
         try:
             return await work(self._client)
         except (aiomqtt.MqttError, asyncio.InvalidStateError) as error:
-            raise UplinkError(f"broker {self._settings.host}: {error}") from error
+            raise self._lost(error) from error
 
     def _new_client(self) -> "aiomqtt.Client":
         import aiomqtt  # noqa: PLC0415
@@ -127,28 +154,19 @@ class Broker:
             self._settings.port,
             identifier=self._client_id,
             username=self._settings.username,
-            password=self._password,
+            password=read_password(self._settings.password_file),
             protocol=aiomqtt.ProtocolVersion.V5,
             will=None if self._will is None else aiomqtt.Will(self._will, OFFLINE, qos=1, retain=True),
             clean_start=True,
             keepalive=self._settings.keepalive_s,
             timeout=self._settings.connect_timeout_s,
-            tls_context=self._tls,
-            socket_options=self._reach.socket_options,
+            tls_context=None if self._credentials is None else self._credentials.context(),
         )
 
-    def _mind_refusals(self, client: "aiomqtt.Client") -> None:
-        paho = client._client  # noqa: SLF001 - aiomqtt drops the reason that a PUBACK carries
-        confirm: Any = paho.on_publish
+    def _refused(self, why: str) -> None:
+        self._refusal = why
 
-        def acknowledged(source: Any, data: Any, number: int, reason: Any, properties: Any) -> None:
-            if reason.is_failure:
-                self._refusal = str(reason)
-            confirm(source, data, number, reason, properties)
-
-        paho.on_publish = acknowledged
-
-    def _connect_trouble(self, error: "aiomqtt.MqttError") -> str:
-        reason = getattr(getattr(error, "rc", None), "value", None)
-        hint = ": check username and password_file" if reason in WRONG_PASSWORD else ""
-        return f"broker {self._settings.host}: {error}{hint}"
+    def _lost(self, error: object) -> UplinkError:
+        """Return what the broker said of the loss, or what was seen of it."""
+        said_so = self._listener.reason if self._listener is not None else ""
+        return UplinkError(f"broker {self._settings.host}: {said_so or error}")

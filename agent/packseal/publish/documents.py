@@ -75,13 +75,13 @@ def plain(of: Reading) -> float | str | None:
 
 def live(subject: str, heard: Live) -> Document:
     """Return what a battery says now; `derived` is computed here from it, and is not the battery's word."""
-    values = _values(heard.values or {})
+    present = _values(heard.values or {})
     return {
         "battery": subject,
         "time": None if heard.wall_ms is None else utc(heard.wall_ms),
         "link": heard.state.name.lower(),
-        "values": values,
-        "derived": _derived(values),
+        "present": present,
+        "derived": _derived(present),
     }
 
 

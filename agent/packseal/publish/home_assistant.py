@@ -5,6 +5,7 @@ Device classes with their units and state classes: https://www.home-assistant.io
 """
 
 import math
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ EVENT_TYPES = tuple(
     )
 )
 
+_LEVELS = re.compile(r"[:/?#&=]")
+"""What parts the levels of a URI (RFC 3986 §2.2)."""
+
 _MEASURED = {"state_class": "measurement"}
 _COUNTED = {"state_class": "total_increasing"}
 
@@ -47,20 +51,20 @@ def _live(name: str, unit: str, device_class: str = "", **more: Any) -> Shown:
 
 
 LIVE: dict[str, Shown] = {
-    "values.pack_voltage_v": _live("Voltage", "V", "voltage", suggested_display_precision=1),
-    "values.pack_current_a": _live("Current, charging positive", "A", "current", suggested_display_precision=1),
-    "values.pack_power_w": _live("Power as the BMS states it", "W", "power", suggested_display_precision=0),
+    "present.pack_voltage_v": _live("Voltage", "V", "voltage", suggested_display_precision=1),
+    "present.pack_current_a": _live("Current, charging positive", "A", "current", suggested_display_precision=1),
+    "present.pack_power_w": _live("Power as the BMS states it", "W", "power", suggested_display_precision=0),
     "derived.pack_power_w": _live("Power, charging positive", "W", "power", suggested_display_precision=0),
-    "values.state_of_charge_pct": _live("State of charge", "%", "battery"),
-    "values.temperature_max_c": _live("Hottest temperature", "°C", "temperature"),
-    "values.temperature_min_c": _live("Coldest temperature", "°C", "temperature"),
-    "values.cell_voltage_max_v": _live("Highest cell voltage as the BMS states it", "V", "voltage"),
-    "values.cell_voltage_min_v": _live("Lowest cell voltage as the BMS states it", "V", "voltage"),
+    "present.state_of_charge_pct": _live("State of charge", "%", "battery"),
+    "present.temperature_max_c": _live("Hottest temperature", "°C", "temperature"),
+    "present.temperature_min_c": _live("Coldest temperature", "°C", "temperature"),
+    "present.cell_voltage_max_v": _live("Highest cell voltage as the BMS states it", "V", "voltage"),
+    "present.cell_voltage_min_v": _live("Lowest cell voltage as the BMS states it", "V", "voltage"),
     "derived.cell_highest_v": _live("Highest cell voltage", "V", "voltage", suggested_display_precision=3),
     "derived.cell_lowest_v": _live("Lowest cell voltage", "V", "voltage", suggested_display_precision=3),
     "derived.cell_spread_v": _live("Cell voltage spread", "V", "voltage", suggested_display_precision=3),
-    "values.remaining_charge_ah": _live("Charge left", "Ah"),
-    "values.energy_remaining_kwh": _live("Energy left", "kWh", "energy_storage"),
+    "present.remaining_charge_ah": _live("Charge left", "Ah"),
+    "present.energy_remaining_kwh": _live("Energy left", "kWh", "energy_storage"),
 }
 """By the place in the live message. What is not here is in the message all the same."""
 
@@ -91,6 +95,9 @@ COUNTERS = frozenset(
     }
 )
 """Fields that only grow."""
+
+NAMES = {Field.ENERGY_CHARGED: "Energy into the battery", Field.ENERGY_DISCHARGED: "Energy out of the battery"}
+"""In place of a field's title, where people look for it: the energy dashboard."""
 
 WORDS: dict[Field, tuple[str, ...]] = {
     Field.BATTERY_STATUS: tuple(s.name.lower().replace("_", "-") for s in Status),
@@ -142,7 +149,7 @@ def discovery(
         components[place.replace(".", "_")] = _of_live(place, LIVE[place], live)
     for number in range(min(sensors, SHOWN_SENSORS)):
         shown = _live(f"Temperature {number + 1}", "°C", "temperature")
-        components[f"temperature_{number + 1}"] = _of_live(f"values.temperature_c[{number}]", shown, live)
+        components[f"temperature_{number + 1}"] = _of_live(f"present.temperature_c[{number}]", shown, live)
     for of in (f for f in Field if f in fields - SEEN_LIVE):
         components[of.key] = _of_field(of, topics.battery(subject, "snapshot"))
     for key, component in components.items():
@@ -157,8 +164,10 @@ def discovery(
 
 
 def _device(described: Described, name: str) -> Document:
+    subject = described.subject
+    tail = _LEVELS.split(subject)[-1] or subject
     vendor, _, model = described.profile.removesuffix(".toml").rpartition("/")
-    device = {"identifiers": [name], "name": f"Battery {described.subject}", "serial_number": described.subject}
+    device = {"identifiers": [name], "name": f"Battery {tail}", "serial_number": subject}
     if described.parts:
         return device | {"model": f"battery of {len(described.parts)} parts"}
     return device | {"model": model} | ({"manufacturer": vendor.rpartition("/")[2]} if vendor else {})
@@ -183,7 +192,7 @@ def _of_live(place: str, shown: Shown, live: Document) -> Document:
 def _of_field(of: Field, topic: str) -> Document:
     """Return one passport field. It stays true while the battery is away, so only the gateway makes it unavailable."""
     template = f"{{{{ (value_json.readings.{of.key} | default({{}})).value | default(none) }}}}"
-    component: Document = {"platform": "sensor", "name": of.value.title, "state_topic": topic}
+    component: Document = {"platform": "sensor", "name": NAMES.get(of, of.value.title), "state_topic": topic}
     component |= {"value_template": template}
     if of in DIAGNOSTIC:
         component["entity_category"] = "diagnostic"

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from packseal.core.errors import StorageError, UplinkError
+from packseal.core.errors import InputError, StorageError, UplinkError
 from packseal.core.passport import Field
 from packseal.core.sample import LinkState
 from packseal.publish import documents, home_assistant
@@ -43,6 +43,8 @@ class JsonSettings:
     live_s: float = 10.0
     home_assistant: bool = True
     discovery_prefix: str = "homeassistant"
+    plain_password: bool = False
+    """Whether the password may cross a network in plain text."""
     look_s: float = 2.0
     """How often links are looked at for one that was lost."""
     pause_min_s: float = 1.0
@@ -76,7 +78,7 @@ class MqttJsonPublisher:
         self._topics = Topics(settings.prefix, source.gateway, settings.discovery_prefix)
         client_id = f"packseal{short(source.gateway, settings.prefix)}"
         self._pace = pace
-        self._broker = Broker(settings.broker, client_id, self._topics.status, pace)
+        self._broker = self._way(client_id, self._topics.status)
         self._batteries = [_Battery(described) for described in source.batteries()]
         self._wake = asyncio.Event()
         self._news = True
@@ -102,7 +104,7 @@ class MqttJsonPublisher:
                     await self._session()
                 self._finished.set()
                 await asyncio.Event().wait()
-            except (UplinkError, StorageError) as error:
+            except (UplinkError, StorageError, InputError) as error:
                 failures = 0 if self.status.connected else failures
                 self.status.disconnected(str(error))
             finally:
@@ -121,9 +123,12 @@ class MqttJsonPublisher:
 
     async def check(self) -> str:
         """Connect as somebody else, so that a running agent is not disturbed; raises UplinkError."""
-        probe = Broker(self._settings.broker, f"packseal{secrets.token_hex(6)}", None, self._pace)
-        async with probe:
+        async with self._way(f"packseal{secrets.token_hex(6)}", None):
             return "the broker takes the connection; what is published there is neither signed nor receipted"
+
+    def _way(self, client_id: str, will: str | None) -> Broker:
+        settings = self._settings
+        return Broker(settings.broker, client_id, will, self._pace, plain_password=settings.plain_password)
 
     async def _session(self) -> None:
         """Publish over one connection; ends by UplinkError, or when all is said before the stop."""
@@ -239,7 +244,7 @@ class MqttJsonPublisher:
             # Not retained: a value of long ago must not look like one of now.
             await self._put(self._topics.battery(battery.subject, "live"), msgspec.json.encode(document), qos=0)
             self._grow(battery.places, _places(document))
-            sensors = len(document["values"].get("temperature_c", ()))
+            sensors = len(document["present"].get("temperature_c", ()))
             if sensors > battery.sensors:
                 battery.sensors, self._announce_at = sensors, 0.0
 
@@ -292,5 +297,5 @@ def _is_there(heard: Live) -> bool:
 
 def _places(document: Document) -> set[str]:
     """Return the places of the live message that Home Assistant can show."""
-    found = {f"{group}.{key}" for group in ("values", "derived") for key in document[group]}
+    found = {f"{group}.{key}" for group in ("present", "derived") for key in document[group]}
     return found & set(home_assistant.LIVE)
