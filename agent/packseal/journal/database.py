@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from packseal.core.bodies import Kind
 from packseal.core.errors import StorageError
+from packseal.journal import removal
 
 APPLICATION_ID = 0x50534A4C  # "PSJL", in the file's header at offset 68 (https://sqlite.org/fileformat2.html §1.3.10)
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)  # a journal of version 1 is brought up to date when it is opened to write
 WAL_KEEP_BYTES = 4 << 20
 BUSY_S = 5.0  # a reader, such as `packseal journal`, can hold up a checkpoint for a moment
 
@@ -24,7 +27,8 @@ CREATE TABLE log (
     state BLOB,
     state_hash BLOB,
     delivered INTEGER NOT NULL DEFAULT 0,
-    receipt BLOB
+    receipt BLOB,
+    records INTEGER NOT NULL DEFAULT 0  -- how many are there
 ) STRICT;
 CREATE TABLE record (
     id INTEGER PRIMARY KEY,  -- log.id << 40 | sequence: one B-tree, and a record appends to one page of it
@@ -34,6 +38,24 @@ CREATE TABLE record (
     raw BLOB NOT NULL
 ) STRICT;
 """
+
+URGENT = f"kind NOT IN ({int(Kind.TELEMETRY)}, {int(Kind.SUMMARY)})"
+"""What is sent before telemetry and kept longer; the index `urgent` holds exactly these records."""
+
+USE_URGENT = "INDEXED BY urgent"
+
+_SINCE_2 = f"{removal.TABLE} CREATE INDEX urgent ON record (id, kind) WHERE {URGENT};"
+
+_UPGRADE = " ".join(
+    (
+        "BEGIN IMMEDIATE;",
+        _SINCE_2,
+        "ALTER TABLE log ADD COLUMN records INTEGER NOT NULL DEFAULT 0;",
+        "UPDATE log SET records =",
+        "(SELECT count(*) FROM record WHERE record.id >= log.id << 40 AND record.id < (log.id + 1) << 40);",
+        f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
+    )
+)
 
 _SETTINGS = (
     "PRAGMA synchronous = FULL",  # NORMAL loses the last commits with the power
@@ -105,6 +127,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     try:
         _create_if_empty(connection)
         _check(connection, path)
+        if version_of(connection) < SCHEMA_VERSION:
+            # One transaction: a crash within it leaves the journal as it was.
+            connection.executescript(_UPGRADE)
         _configure(connection, path)
         _sync_directory(path)
     except sqlite3.Error as error:
@@ -190,17 +215,23 @@ def _create_if_empty(connection: sqlite3.Connection) -> None:
     # One transaction: a crash within it leaves an empty file, which the next start fills again.
     connection.executescript(
         f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-        f"{SCHEMA} COMMIT;"
+        f"{SCHEMA} {_SINCE_2} COMMIT;"
     )
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     (identity,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if identity != APPLICATION_ID:
         raise StorageError(f"{path} is not a packseal journal: move it away or name another path")
-    if version != SCHEMA_VERSION:
+    version = version_of(connection)
+    if version not in READABLE:
         raise StorageError(f"{path} has journal version {version}, this program writes {SCHEMA_VERSION}: update it")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of the file's tables."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _configure(connection: sqlite3.Connection, path: Path) -> None:

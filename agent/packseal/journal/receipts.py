@@ -20,9 +20,14 @@ CREATE TABLE IF NOT EXISTS receipt (
 """
 
 
+def make(connection: sqlite3.Connection) -> None:
+    """Make the table where there is none: a journal that an older program began has none."""
+    connection.execute(TABLE)
+
+
 def keep(connection: sqlite3.Connection, start: int, receipt: Receipt) -> None:
     """Keep a receipt unless one for little less is kept; `start` is the id of its log's record 0. In a transaction."""
-    connection.execute(TABLE)  # a journal that an older program began has none
+    make(connection)
     at = start + receipt.sequence
     connection.execute(
         "INSERT INTO receipt (id, raw) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM receipt WHERE id BETWEEN ? AND ?)",

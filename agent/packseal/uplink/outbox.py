@@ -32,6 +32,29 @@ class Outbox(Protocol):
     def read(self, log_id: bytes, start: int, limit_records: int, limit_bytes: int) -> list[bytes]:
         """Return raw records from `start` on, at least one where there is one."""
 
+    def entries(
+        self,
+        log_id: bytes,
+        start: int,
+        end: int,
+        limit_records: int,
+        limit_bytes: int,
+        *,
+        urgent: bool = False,
+        newest_first: bool = False,
+    ) -> list[tuple[int, bytes]]:
+        """Return number and bytes of records that are there from `start` to before `end`, ascending.
+
+        At least one where there is one. `urgent`: without telemetry and summaries. `newest_first`: the limits count
+        from the end.
+        """
+
+    def holes(self, log_id: bytes) -> list[tuple[int, int]]:
+        """Return first and last number of each stretch that the log's gap records name as removed, ascending."""
+
+    def newest_snapshot(self, log_id: bytes) -> tuple[int, bytes] | None:
+        """Return number and bytes of the newest snapshot, None where there is none."""
+
     def acknowledge(self, receipt: Receipt) -> None:
         """Keep a verified receipt; raises VerifyError when its record is not the journal's."""
 
