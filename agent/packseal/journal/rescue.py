@@ -8,8 +8,9 @@ from pathlib import Path
 from packseal.core import cose, exchange, proof, record
 from packseal.core.errors import FormatError, PacksealError, VerifyError
 from packseal.core.exchange import Receipt
+from packseal.core.holes import covers
 from packseal.core.record import Record
-from packseal.journal import database, receipts
+from packseal.journal import database, receipts, removal
 from packseal.journal.store import SEQUENCE_BITS, LogKind
 
 PER_COMMIT = 500
@@ -85,20 +86,26 @@ class Rescue:
             self._connection.close()
 
     def holes(self, saved: Saved) -> list[Hole]:
-        """Return what is missing of a log; the last one is what may have come after its last record."""
+        """Return what is missing of a log; the last one is what may have come after its last record.
+
+        What the log's own gap records name was removed on purpose, and a beginning that the sink has receipted was
+        forgotten: neither is lost now.
+        """
         found = []
         expected, wall_ms = 0, None
+        receipted = max((r.sequence for r in self._receipts.values() if r.log_id == saved.log_id), default=-1)
         with database.told(self._path):
             start = saved.row << SEQUENCE_BITS
             rows = self._connection.execute(
                 "SELECT id - ?, wall_ms FROM record WHERE id >= ? AND id < ? ORDER BY id",
                 (start, start, start + (1 << SEQUENCE_BITS)),
             )
+            named = removal.named(self._connection, start, start + (1 << SEQUENCE_BITS))
             for sequence, at_ms in rows:
-                if sequence != expected:
+                is_forgotten = not expected and sequence - 1 <= receipted
+                if not covers(named, expected, sequence - 1) and not is_forgotten:
                     found.append(Hole(expected, sequence - 1, at_ms if wall_ms is None else wall_ms, at_ms))
                 expected, wall_ms = sequence + 1, at_ms
-        receipted = max((r.sequence for r in self._receipts.values() if r.log_id == saved.log_id), default=-1)
         return [*found, Hole(expected, receipted if receipted >= expected else None, wall_ms or 0, None)]
 
     def _take_receipt(self, raw: bytes) -> bool:
@@ -133,6 +140,7 @@ class Rescue:
             if self._connection.execute(query, values).rowcount:
                 saved.records += 1
                 saved.bytes += len(entry.raw)
+                removal.note(self._connection, saved.row << SEQUENCE_BITS, [entry])
             else:
                 self.doubles += 1
             self._open += 1
@@ -158,7 +166,8 @@ class Rescue:
         start = saved.row << SEQUENCE_BITS
         mine = sorted((r for r in self._receipts.values() if r.log_id == saved.log_id), key=lambda r: r.sequence)
         with database.transaction(self._connection, self._path):
-            self._connection.execute("UPDATE log SET bytes = ? WHERE id = ?", (saved.bytes, saved.row))
+            sizes = (saved.bytes, saved.records, saved.row)
+            self._connection.execute("UPDATE log SET bytes = ?, records = ? WHERE id = ?", sizes)
             for receipt in mine:
                 query = "SELECT hash FROM record WHERE id = ?"
                 if self._connection.execute(query, (start + receipt.sequence,)).fetchone() != (receipt.hash,):
