@@ -13,12 +13,12 @@ from packseal.core.errors import UplinkError
 from packseal.uplink.route import Proxy
 from packseal.uplink.socks import connect_socks
 
-ANSWER_S = 10.0  # a proxy answers when it has reached the sink, which may take as long as one attempt of ours
 MAX_HEAD_BYTES = 8 << 10
 READ_BYTES = 1 << 10
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([ -~]*))?\r?\n")  # RFC 9112 §4
 REFUSALS = {
     407: "it wants another name or password: check proxy and proxy_password_file",
+    401: "it wants another name or password: check proxy and proxy_password_file",  # so tinyproxy 1.11 says it
     403: "it does not let anyone connect there: have its rules allow this host and port",
     405: "it makes no tunnels (CONNECT)",
     502: "it cannot reach that host",
@@ -28,16 +28,16 @@ REFUSALS = {
 """RFC 9110 §15: what a status means to someone who wanted a tunnel."""
 
 
-async def tunnel(proxy: Proxy, to_proxy: socket.socket, host: str, port: int) -> None:
-    """Turn the connection `to_proxy` into one to `host`; raises UplinkError."""
+async def tunnel(proxy: Proxy, to_proxy: socket.socket, host: str, port: int, wait_s: float) -> None:
+    """Turn the connection `to_proxy` into one to `host`; raises UplinkError, also when `wait_s` is over."""
     try:
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(wait_s):
             if proxy.kind == "http":
                 await _connect(proxy, to_proxy, host, port)
             else:
                 await connect_socks(to_proxy, host, port, _login(proxy))
     except TimeoutError as error:
-        raise UplinkError(f"proxy {proxy.host} does not answer within {ANSWER_S:g} s") from error
+        raise UplinkError(f"proxy {proxy.host} does not answer within {wait_s:g} s") from error
     except OSError as error:
         raise UplinkError(f"proxy {proxy.host} broke off: {error.strerror or error}") from error
     except UplinkError as error:

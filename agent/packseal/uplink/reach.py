@@ -8,6 +8,7 @@ tried side by side: one family that leads nowhere costs nothing (RFC 8305 is gen
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Pace:
     resolve_s: float = 5.0
     learn_s: float = 0.1
     unacknowledged_s: float = 2.5  # a connection whose data nobody acknowledges for so long is closed by the kernel
+    portal_s: float = 5.0  # between two tries while another answers: soon enough for whoever has just signed in
 
 
 class Reach:
@@ -165,7 +167,8 @@ class Reach:
         error = (told or errors)[0]
         if isinstance(error, UplinkError):
             return error
-        why = error.strerror if isinstance(error, OSError) else str(error)
+        # asyncio puts the address in the place of the system's words.
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         return UplinkError(f"{self._host} port {self._port}: {why}{self._through()}")
 
     def _through(self) -> str:

@@ -11,8 +11,6 @@ from packseal.uplink.reach import Pace, Reach
 from packseal.uplink.route import Route
 
 LOOK_AFTER_S = 2.5
-PORTAL_PAUSE_S = 5.0
-"""Between two tries while someone else answers: soon enough for whoever has just signed in."""
 
 
 class Road:
@@ -35,6 +33,7 @@ class Road:
         first = (host, port) if self._proxy is None else (self._proxy.host, self._proxy.port)
         self._reach = Reach(*first, pace, interface=route.interface, keepalive_s=keepalive_s)
         self._portal = None if self._proxy else Portal(host, route.interface, route.portal_port)
+        self._pace = pace or Pace()
         self._place: object = None
         self._not_before = 0.0
 
@@ -56,7 +55,8 @@ class Road:
         try:
             self._place = connected.getpeername()
             if self._proxy is not None:
-                await tunnel(self._proxy, connected, self._host, self._port)
+                # It answers when it has reached the host, which may take as long as reaching it ourselves.
+                await tunnel(self._proxy, connected, self._host, self._port, self._pace.give_up_s)
                 self._reach.proven(self._place)
         except OSError as error:
             connected.close()
@@ -88,7 +88,7 @@ class Road:
             if self._portal.where is not None:
                 error = portal_error(self._portal.where)
         if isinstance(error, PortalError):
-            self._not_before = asyncio.get_running_loop().time() + PORTAL_PAUSE_S
+            self._not_before = asyncio.get_running_loop().time() + self._pace.portal_s
         return error
 
     async def _look_later(self) -> None:

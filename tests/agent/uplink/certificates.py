@@ -1,4 +1,4 @@
-"""An authority of our own, a server certificate for this machine, and a client certificate."""
+"""An authority of our own, a server certificate for this machine, a client certificate, and their renewals."""
 
 import datetime as dt
 import ipaddress
@@ -18,6 +18,7 @@ class Certificates:
     """PEM files; `stranger` is an authority that signed none of them."""
 
     authority: Path
+    authority_key: Path
     server: Path
     server_key: Path
     client: Path
@@ -33,6 +34,7 @@ def make(folder: Path, *addresses: str) -> Certificates:
     client, client_key = _certificate("gateway", (authority, authority_key))
     made: dict[str, x509.Certificate | ec.EllipticCurvePrivateKey] = {
         "authority": authority,
+        "authority_key": authority_key,
         "server": server,
         "server_key": server_key,
         "client": client,
@@ -44,23 +46,37 @@ def make(folder: Path, *addresses: str) -> Certificates:
     return Certificates(**{name: folder / f"{name}.pem" for name in made})
 
 
+def issue(certificates: Certificates, name: str, *, days: float = 1, dns: str = "localhost") -> tuple[bytes, bytes]:
+    """Return a certificate of the same authority and its key, in PEM; `dns` is the name that a server has."""
+    issuer = x509.load_pem_x509_certificate(certificates.authority.read_bytes())
+    key = serialization.load_pem_private_key(certificates.authority_key.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    made, own = _certificate(name, (issuer, key), days=days, dns=dns)
+    return _pem(made), _pem(own)
+
+
 def _certificate(
-    name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None, addresses: Sequence[str] = ()
+    name: str,
+    issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None,
+    addresses: Sequence[str] = (),
+    *,
+    days: float = 1,
+    dns: str = "localhost",
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signer = key if issuer is None else issuer[1]
     now = dt.datetime.now(dt.UTC)
-    names = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", *addresses)]
-    local = [x509.DNSName("localhost"), *names]
+    here = ("127.0.0.1", *addresses) if dns == "localhost" else addresses
+    local = [x509.DNSName(dns), *(x509.IPAddress(ipaddress.ip_address(address)) for address in here)]
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject if issuer is None else issuer[0].subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=400))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
