@@ -40,10 +40,14 @@ def portal_error(where: str) -> PortalError:
 
 def portal_of(status: int, location: str, host: str) -> str | None:
     """Return the address of the portal that answered in place of `host`, "" when it gives none; None: no portal did."""
-    target = urlsplit(urljoin(f"http://{host}/", location)) if status in REDIRECTS and location else None
-    if target is not None and target.hostname not in (None, host):
-        # It comes from a stranger and goes to a terminal: nothing but a plain host is shown of it.
-        return f"{target.scheme}://{target.netloc}/" if _PLAIN.fullmatch(target.netloc) else ""
+    if status in REDIRECTS and location:
+        try:
+            target = urlsplit(urljoin(f"http://{host}/", location))
+        except ValueError:  # it leads nowhere, and the sink's own server would not say so
+            return ""
+        if target.hostname not in (None, host):
+            # It comes from a stranger and goes to a terminal: nothing but a plain host is shown of it.
+            return f"{target.scheme}://{target.netloc}/" if _PLAIN.fullmatch(target.netloc) else ""
     return "" if status == NETWORK_AUTHENTICATION_REQUIRED else None
 
 

@@ -156,8 +156,8 @@ class HttpSink:
         self.most_connections = 0
 
     @asynccontextmanager
-    async def serving(self, sock: socket.socket | None = None) -> AsyncIterator[int]:
-        where = {"sock": sock} if sock is not None else {"host": "127.0.0.1", "port": 0}
+    async def serving(self, sock: socket.socket | None = None, port: int = 0) -> AsyncIterator[int]:
+        where = {"sock": sock} if sock is not None else {"host": "127.0.0.1", "port": port}
         server = await asyncio.start_server(self._serve, ssl=self._tls, **where)
         try:
             yield server.sockets[0].getsockname()[1]
