@@ -9,7 +9,8 @@ from packseal.core.errors import ConfigError, UplinkError
 from packseal.publish.topics import OFFLINE
 from packseal.uplink.broker import Listener, said
 from packseal.uplink.credentials import Credentials
-from packseal.uplink.mqtt import MqttSettings, defer_urllib, hand_over, read_password, reset
+from packseal.uplink.mqtt import MqttSettings
+from packseal.uplink.mqtt_client import defer_urllib, hand_over, read_password, reset
 from packseal.uplink.reach import Pace
 from packseal.uplink.road import Road
 from packseal.uplink.route import Route

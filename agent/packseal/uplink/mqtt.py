@@ -2,24 +2,20 @@
 
 import asyncio
 import contextlib
-import importlib
 import itertools
 import math
 import secrets
-import socket
-import struct
-import sys
-import urllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from packseal.core.errors import ConfigError, InputError, UplinkError
+from packseal.core.errors import ConfigError, UplinkError
 from packseal.uplink.broker import Listener, said
 from packseal.uplink.credentials import Credentials
+from packseal.uplink.mqtt_client import defer_urllib, hand_over, read_password, reset
 from packseal.uplink.reach import Pace
 from packseal.uplink.road import Road
 from packseal.uplink.route import Route
@@ -28,10 +24,8 @@ from packseal.uplink.tls import TlsFiles, is_loopback
 if TYPE_CHECKING:
     import aiomqtt
 
-NO_LINGER = struct.pack("ii", 1, 0)  # socket(7): close drops what was not sent
 ENVELOPE_BYTES = 64
 """What a PUBLISH has beside topics and payload, rounded up (MQTT 5 §3.3): header, lengths, correlation data."""
-REFRESH_S = 10.0
 MAX_IN_FLIGHT = 20
 """Of messages that the broker has not acknowledged; fewer where it says so."""
 
@@ -41,6 +35,7 @@ class MqttSettings:
     """Where the broker is and how to show who we are; `tls` None is plain text.
 
     `keepalive_s`: silence after which the broker is asked for a sign of life. It may set another (MQTT 5 §3.2.2.3.14).
+    `refresh_s`: how long a renewed certificate may wait for its first use.
     """
 
     host: str
@@ -51,6 +46,7 @@ class MqttSettings:
     keepalive_s: int = 15
     connect_timeout_s: float = 5.0
     reply_timeout_s: float = 10.0
+    refresh_s: float = 10.0
 
 
 def gateway_name(issuer: str) -> str:
@@ -225,11 +221,13 @@ class MqttUplink:
 
     async def _renew(self) -> None:
         """Connect anew after the certificates were renewed, once what is under way has landed."""
-        if self._credentials is None or self._client is None:
+        if self._credentials is None:
             return
         async with self._changing:
+            if self._client is None:
+                return
             now = asyncio.get_running_loop().time()
-            if now - self._refreshed < REFRESH_S:
+            if now - self._refreshed < self._settings.refresh_s:
                 return
             self._refreshed = now
             if self._credentials.refresh():
@@ -250,49 +248,3 @@ class MqttUplink:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(UplinkError(text))
-
-
-class _Deferred(ModuleType):
-    """Stands for urllib.request until something of it is wanted. paho asks it for proxies, and only with PySocks."""
-
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        sys.modules.pop(self.__name__, None)
-        return getattr(importlib.import_module(self.__name__), attribute)
-
-
-def defer_urllib() -> None:
-    """Spare the agent 34 modules and 1.4 MB of memory that paho loads on the off chance of a proxy."""
-    name = "urllib.request"
-    if name not in sys.modules:
-        urllib.request = sys.modules[name] = _Deferred(name)
-
-
-def hand_over(client: "aiomqtt.Client", connected: socket.socket) -> None:
-    """Have the client use this connection. Its own would know neither proxy nor interface.
-
-    And with PySocks installed it would take a proxy from the environment, which nobody has configured.
-    """
-    paho: Any = client._client  # noqa: SLF001 - neither library can be given a connection
-    connected.settimeout(paho.connect_timeout)
-    paho._create_socket_connection = lambda: connected  # noqa: SLF001
-
-
-def read_password(path: Path | None) -> str | None:
-    """Return the password in a file, None where none is named; raises InputError."""
-    try:
-        return None if path is None else path.read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the MQTT password from {path}: {error}") from error
-
-
-def reset(client: "aiomqtt.Client") -> None:
-    """Close the connection at once, dropping what was not sent: after an outage it would only arrive a second time."""
-    paho = client._client  # noqa: SLF001 - aiomqtt has no way to close a connection without waiting for the broker
-    connection = paho.socket()
-    if isinstance(connection, socket.socket):
-        with contextlib.suppress(OSError):  # already closed by the other side
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-            connection.shutdown(socket.SHUT_RDWR)
-        paho.disconnect()

@@ -58,13 +58,18 @@ def broker(
     bind: str = "127.0.0.1",
     port: int | None = None,
     prefix: tuple[str, ...] = (),
+    extra: tuple[str, ...] = (),
+    anonymous: bool = True,
 ) -> Iterator[int]:
-    """Run mosquitto; with certificates it asks clients for theirs. `prefix` goes before the command."""
+    """Run mosquitto; with certificates it asks clients for theirs. `prefix` goes before the command.
+
+    `extra`: further lines of its configuration.
+    """
     program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("mosquitto is not installed: apt-get install mosquitto, or make test, which installs it")
     port = port or free_port()
-    lines = [f"listener {port} {bind}", "allow_anonymous true", f"user {_own_name()}"]
+    lines = [f"listener {port} {bind}", f"allow_anonymous {str(anonymous).lower()}", f"user {_own_name()}"]
     if certificates is not None:
         lines += [
             f"cafile {certificates.authority}",
@@ -72,6 +77,7 @@ def broker(
             f"keyfile {certificates.server_key}",
             "require_certificate true",
         ]
+    lines += extra
     (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
     with (folder / "mosquitto.log").open("w") as log:
         command = [*prefix, program, "-c", str(folder / "mosquitto.conf")]
@@ -154,6 +160,7 @@ class HttpSink:
         self.status = 200
         self.targets: list[bytes] = []
         self.most_connections = 0
+        self.peers: list[str] = []
 
     @asynccontextmanager
     async def serving(self, sock: socket.socket | None = None, port: int = 0) -> AsyncIterator[int]:
@@ -176,6 +183,8 @@ class HttpSink:
         assert task is not None
         self._tasks.add(task)
         self._writers.add(writer)
+        if self._tls is not None:
+            self.peers.append(str(writer.get_extra_info("peercert")["subject"]))
         self.most_connections = max(self.most_connections, len(self._writers))
         try:
             await self._answer_all(reader, writer)
