@@ -14,7 +14,7 @@ from packseal.runtime.desk import Desk
 if TYPE_CHECKING:
     from packseal.runtime.agent import Recording
 
-MOST_RECORDS_BACK = 1000
+MOST_BYTES = 4 << 20
 HAPPENINGS = (Kind.EVENT, Kind.GAP, Kind.LIFECYCLE)
 
 
@@ -60,19 +60,10 @@ class RecordedSource(ConfiguredSource):
     async def newest(self, subject: str) -> Newest | None:
         """Return the newest snapshot of the log that this run writes; raises StorageError."""
         journal, log_id = self._desk.journal, self._recordings[subject].log_id
-
-        def look() -> bytes | None:
-            following = journal.head(log_id).next_sequence
-            for sequence in range(following - 1, max(-1, following - 1 - MOST_RECORDS_BACK), -1):
-                found = journal.record(log_id, sequence)
-                if found is not None and found.kind is Kind.SNAPSHOT:
-                    return found.raw
+        found = await self._desk.run(lambda: journal.newest_snapshot(log_id))
+        if found is None:
             return None
-
-        raw = await self._desk.run(look)
-        if raw is None:
-            return None
-        record = parse(raw)
+        record = parse(found[1])
         if not isinstance(record.body, Snapshot):
             return None
         header = record.header
@@ -87,13 +78,14 @@ class RecordedSource(ConfiguredSource):
         """Return what happened since `start`, and the end of the log; raises StorageError."""
         journal, log_id = self._desk.journal, self._recordings[subject].log_id
 
-        def look() -> tuple[list[bytes], int]:
+        def look() -> tuple[list[tuple[int, bytes]], int]:
             end = journal.head(log_id).next_sequence
-            found = journal.records(log_id, max(start, end - MOST_RECORDS_BACK))
-            return [record.raw for record in found if record.kind in HAPPENINGS][-MAX_HAPPENINGS:], end
+            most = 2 * MAX_HAPPENINGS  # about every second of them is a snapshot, and many more are not wanted
+            return journal.entries(log_id, start, end, most, MOST_BYTES, urgent=True, newest_first=True), end
 
-        raws, end = await self._desk.run(look)
-        return [parse(raw) for raw in raws], end
+        found, end = await self._desk.run(look)
+        records = [parse(raw) for _, raw in found]
+        return [record for record in records if record.kind in HAPPENINGS][-MAX_HAPPENINGS:], end
 
     def live(self, subject: str) -> Live:
         """Return what the recorder has heard last."""
