@@ -25,6 +25,8 @@ class MqttJson(
     port: int = 8883
     username: str | None = None
     password_file: str | None = None
+    plain_password: bool = False
+    """Allows a password without TLS, for a network that you trust."""
     tls: Tls | None = None
     prefix: str = "packseal"
     """What every topic begins with; levels may be parted by slashes."""

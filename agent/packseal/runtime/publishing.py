@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from packseal.config import Config
 from packseal.config_publish import Publish
+from packseal.core.errors import ConfigError
 from packseal.publish.protocol import Publisher, Source
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,9 @@ def open_publishers(config: Config, source: Source) -> list[Publisher]:
     Raises:
         ConfigError, InputError: an address or a file that cannot be used.
     """
+    places = [(json.host, json.port, json.prefix) for json in config.file.publish]
+    for host, port, prefix in {place for place in places if places.count(place) > 1}:
+        raise ConfigError(f"two [[publish]] tables lead to {prefix} at {host}:{port}: give each a prefix of its own")
     return [_open(config, settings, source) for settings in config.file.publish]
 
 
@@ -36,7 +40,14 @@ def _open(config: Config, settings: Publish, source: Source) -> Publisher:
         username=settings.username,
         password_file=config.optional(settings.password_file),
     )
-    json = JsonSettings(broker, settings.prefix, settings.live_s, settings.home_assistant, settings.discovery_prefix)
+    json = JsonSettings(
+        broker,
+        settings.prefix,
+        settings.live_s,
+        settings.home_assistant,
+        settings.discovery_prefix,
+        settings.plain_password,
+    )
     return MqttJsonPublisher(source, json)
 
 
