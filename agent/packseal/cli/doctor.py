@@ -10,6 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from packseal import clock, config
+from packseal.cli import ended_text
 from packseal.config import Battery, Config
 from packseal.core import exchange
 from packseal.core.combining import Arrangement
@@ -121,7 +122,10 @@ def _disk(settings: Config) -> Iterator[Finding]:
     try:
         with Journal.open_to_read(settings.journal) as journal:
             records = sum(entry.records for entry in journal.stats())
+            ended = journal.contradictions()
         yield GOOD, f"journal {settings.journal}: {records} records"
+        for one in ended:
+            yield NOTE, f"log {one.log_id.hex()[:8]} {ended_text.happened(one)}. {ended_text.ADVICE}"
     except PacksealError as error:
         yield BAD, str(error)
 

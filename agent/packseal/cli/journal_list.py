@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from packseal.cli import ended_text
 from packseal.cli.journal_source import CHUNK, Source, chosen, chosen_one, each
 from packseal.cli.present import safe, table, utc, word
 from packseal.cli.record_json import as_json, write_csv
@@ -13,6 +14,7 @@ from packseal.core.chain import SealedRecord
 from packseal.core.errors import FormatError, InputError
 from packseal.core.record import parse
 from packseal.core.summary import Summary
+from packseal.journal.contradictions import Contradiction
 from packseal.journal.store import Journal, Log, LogStats
 
 KIB = 1024
@@ -22,12 +24,14 @@ def run_list(args: argparse.Namespace, source: Source) -> int:
     """Print each log with its newest records."""
     kind = None if args.kind is None else Kind[args.kind.upper()]
     stats = {s.log: s for s in source.journal.stats()}
+    ended = {one.log_id: one for one in source.journal.contradictions()}
     found = [(log, newest(source.journal, log, args.last, kind, args.since)) for log in chosen(source, args.log)]
     if args.json:
-        print(json.dumps([_log_json(stats[log], entries) for log, entries in found], indent=2))
+        print(json.dumps([_log_json(stats[log], entries, ended.get(log.log_id)) for log, entries in found], indent=2))
         return 0
     for log, entries in found:
-        print("\n".join([*_log_lines(stats[log]), *_table(entries, stats[log].delivered)]), end="\n\n")
+        over = _ended_lines(ended.get(log.log_id))
+        print("\n".join([*_log_lines(stats[log]), *over, *_table(entries, stats[log].delivered)]), end="\n\n")
     if not found:
         print("the journal holds no log yet")
     return 0
@@ -76,6 +80,10 @@ def _log_lines(stats: LogStats) -> list[str]:
     return [f"{word(log.kind)} {safe(log.subject)}", f"log {log.log_id.hex()}: {held}"]
 
 
+def _ended_lines(ended: Contradiction | None) -> list[str]:
+    return [] if ended is None else [f"  {ended_text.happened(ended)}", f"  {ended_text.ADVICE}"]
+
+
 def _table(entries: list[SealedRecord], delivered: int) -> list[str]:
     rows = [
         (
@@ -98,7 +106,8 @@ def _says(entry: SealedRecord) -> str:
         return f"DAMAGED: {error}"
 
 
-def _log_json(stats: LogStats, entries: list[SealedRecord]) -> dict[str, object]:
+def _log_json(stats: LogStats, entries: list[SealedRecord], ended: Contradiction | None) -> dict[str, object]:
+    over = {} if ended is None else {"ended": ended_text.happened(ended)}
     return {
         "log": stats.log.log_id.hex(),
         "subject": stats.log.subject,
@@ -106,6 +115,7 @@ def _log_json(stats: LogStats, entries: list[SealedRecord]) -> dict[str, object]
         "records": stats.records,
         "delivered": stats.delivered,
         "bytes": stats.bytes,
+        **over,
         "listed": [
             {
                 "sequence": e.sequence,

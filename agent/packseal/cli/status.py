@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from packseal import config
+from packseal.cli import ended_text
 from packseal.runtime.asking import ask
 
 
@@ -47,6 +48,9 @@ def _lines(status: dict[str, Any]) -> list[str]:
         lines.append(f"uplink    {state}, {uplink['records_outstanding']} records not yet receipted")
         lines.append(f"          last receipt {uplink['last_receipt'] or 'never'}")
         lines += [f"          log {log_id[:8]} does not get on: {why}" for log_id, why in uplink["halted"].items()]
+    lines += [_ended(one) for one in status["ended_logs"]]
+    if status["ended_logs"]:
+        lines.append(f"          {ended_text.ADVICE}")
     for publisher in status["publish"]:
         lines += _publisher_lines(publisher)
     return lines
@@ -57,6 +61,11 @@ def _publisher_lines(publisher: dict[str, Any]) -> list[str]:
     lines = [f"publish   {publisher['kind']} to {publisher['target']}: {state}"]
     lines.append(f"          {publisher['published']} published, last {publisher['last_published'] or 'never'}")
     return [*lines, *(f"          {subject}: {why}" for subject, why in publisher["troubles"].items())]
+
+
+def _ended(one: dict[str, Any]) -> str:
+    goes_on = f"log {one['successor'][:8]} goes on" if one["successor"] else "a new log is not yet begun"
+    return f"ended     log {one['log_id'][:8]} on {one['noticed']}: {one['reason']}; {goes_on}"
 
 
 def _battery_lines(battery: dict[str, Any]) -> list[str]:

@@ -18,8 +18,9 @@ def hole_of(entry: Record) -> Hole | None:
     """Return the numbers that this record names as removed; None where it names none.
 
     One that reaches up to the record itself names nothing: it would excuse in advance what is not yet written.
+    One that says `log` was sealed again from that log, whose numbers it names.
     """
-    if not isinstance(entry.body, Gap) or entry.body.cause not in HOLE_CAUSES:
+    if not isinstance(entry.body, Gap) or entry.body.cause not in HOLE_CAUSES or "log" in entry.body.attributes:
         return None
     first, last = (int(entry.body.attributes[name]) for name in ("first", "last"))
     return (first, last) if last < entry.header.sequence else None

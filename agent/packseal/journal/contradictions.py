@@ -13,8 +13,10 @@ CREATE TABLE IF NOT EXISTS contradiction (
     receipt BLOB NOT NULL,  -- the proof
     sequence INTEGER NOT NULL,  -- of the record that the receipt names
     hash BLOB NOT NULL,
+    signed_ms INTEGER NOT NULL,  -- when the sink signed it
     noticed_ms INTEGER NOT NULL,
     end INTEGER NOT NULL,  -- where our log stood then
+    shared INTEGER NOT NULL,  -- the records before it are proven to be at the sink
     successor BLOB  -- the log that goes on; NULL until it is begun
 ) STRICT
 """
@@ -22,18 +24,21 @@ CREATE TABLE IF NOT EXISTS contradiction (
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A log that was ended. `receipt` is the proof as it was signed, for record `sequence` whose hash is `hash`.
+    """A log that was ended. `receipt` is the proof, signed at `signed_ms` for record `sequence` whose hash is `hash`.
 
-    `end`: the next sequence number of our log when it was noticed. `successor`: the log that goes on, None until then.
+    `noticed_ms`, `end`: when it was noticed, and the next sequence number of our log then. `shared`: our records before
+    that number are proven to be at the sink. `successor`: the log that goes on, None until it is begun. Times are UTC.
     """
 
     log_id: bytes
     receipt: bytes
     sequence: int
     hash: bytes
+    signed_ms: int
     noticed_ms: int
     end: int
-    successor: bytes | None
+    shared: int
+    successor: bytes | None = None
 
     @property
     def is_rollback(self) -> bool:
@@ -46,19 +51,31 @@ def read(connection: sqlite3.Connection) -> list[Contradiction]:
     if not _is_there(connection):
         return []
     rows = connection.execute(
-        "SELECT log_id, c.receipt, sequence, hash, noticed_ms, end, successor "
+        "SELECT log_id, c.receipt, sequence, hash, signed_ms, noticed_ms, end, shared, successor "
         "FROM contradiction c JOIN log ON log.id = c.log ORDER BY c.log"
     )
     return [Contradiction(*row) for row in rows]
 
 
 def note(connection: sqlite3.Connection, found: Contradiction) -> None:
-    """Keep the first proof against a log; a later one changes nothing. In a transaction."""
+    """Keep a proof against a log, in place of an earlier one until another log goes on. In a transaction."""
     connection.execute(TABLE)
     connection.execute(
-        "INSERT OR IGNORE INTO contradiction (log, receipt, sequence, hash, noticed_ms, end) "
-        "SELECT id, ?, ?, ?, ?, ? FROM log WHERE log_id = ?",
-        (found.receipt, found.sequence, found.hash, found.noticed_ms, found.end, found.log_id),
+        "INSERT INTO contradiction (log, receipt, sequence, hash, signed_ms, noticed_ms, end, shared) "
+        "SELECT id, ?, ?, ?, ?, ?, ?, ? FROM log WHERE log_id = ? ON CONFLICT (log) DO UPDATE SET "
+        "(receipt, sequence, hash, signed_ms, noticed_ms, end, shared) = (excluded.receipt, excluded.sequence, "
+        "excluded.hash, excluded.signed_ms, excluded.noticed_ms, excluded.end, excluded.shared) "
+        "WHERE successor IS NULL",
+        (
+            found.receipt,
+            found.sequence,
+            found.hash,
+            found.signed_ms,
+            found.noticed_ms,
+            found.end,
+            found.shared,
+            found.log_id,
+        ),
     )
 
 

@@ -1,5 +1,7 @@
 """Succession: after a repair each battery goes on in a new log, which names the old one and signs what it has lost.
 
+What every succession says of the old log is here too; `packseal.journal.epochs` uses it.
+
 The old log is left as it was rescued. Nobody knows whether records after its last one had left the gateway before the
 damage: a record written in their place would be a fork.
 """
@@ -17,6 +19,7 @@ from packseal.core.sample import Instant
 from packseal.journal.rescue import Hole
 from packseal.journal.store import Journal, Log
 
+REPAIRED = "journal repaired"
 RECORDS_BACK = 1000
 """Where a snapshot is looked for, as at the agent's start."""
 
@@ -50,23 +53,33 @@ def succeed(
         StorageError: the journal cannot be written.
     """
     last = losses[-1]
-    end = journal.last(last.log.log_id)
-    facts: dict[str, int | str | bytes] = {"reason": "journal repaired", "previous_log": last.log.log_id}
-    if end is not None:
-        facts |= {"previous_sequence": end.sequence, "previous_hash": end.hash}
-    bodies: list[Body] = [Lifecycle(LifecycleCode.LOG_BEGUN, facts)]
+    bodies: list[Body] = [Lifecycle(LifecycleCode.LOG_BEGUN, link(journal, last.log, REPAIRED))]
     bodies += [_gap(loss.log, hole, at) for loss in losses for hole in loss.holes]
-    state = last.state
-    snapshot = _last_snapshot(journal, last.log.log_id) if state is None else None
-    if snapshot is not None:
-        state = state_of(snapshot)
-        bodies.append(Lifecycle(LifecycleCode.METER_RECOVERED, {"reason": "journal repaired"}))
+    state, recovered = counters(journal, last, REPAIRED, state_of)
+    bodies += recovered
     log_id = os.urandom(LOG_ID_BYTES)
     journal.begin_log(last.log.subject, log_id, last.log.kind)
     pen = Pen(author.signer, author.issuer, last.log.subject, log_id, author.boot_id, Head())
     records: list[SealedRecord] = [pen.write(body, at) for body in bodies]
     journal.append(log_id, records, state)
     return log_id
+
+
+def link(journal: Journal, log: Log, reason: str) -> dict[str, int | str | bytes]:
+    """Return what the first record of a log says of the one that it goes on after."""
+    end = journal.last(log.log_id)
+    facts: dict[str, int | str | bytes] = {"reason": reason, "previous_log": log.log_id}
+    return facts if end is None else facts | {"previous_sequence": end.sequence, "previous_hash": end.hash}
+
+
+def counters(
+    journal: Journal, last: Loss, reason: str, state_of: Callable[[Snapshot], bytes]
+) -> tuple[bytes | None, list[Lifecycle]]:
+    """Return the meter state to go on from, and what to say where it had to be taken from the last snapshot."""
+    snapshot = _last_snapshot(journal, last.log.log_id) if last.state is None else None
+    if snapshot is None:
+        return last.state, []
+    return state_of(snapshot), [Lifecycle(LifecycleCode.METER_RECOVERED, {"reason": reason})]
 
 
 def _gap(log: Log, hole: Hole, at: Instant) -> Gap:

@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from packseal.clock import SystemClock
 from packseal.config import Config
 from packseal.core.bodies import GapCause, LifecycleCode
+from packseal.core.cose import PublicKey
+from packseal.journal.contradictions import Contradiction
 from packseal.journal.store import LogKind
 from packseal.keys import file as key_file
 from packseal.publish.protocol import Publisher
-from packseal.runtime import opening, opening_parts, publishing, ways
+from packseal.runtime import epochs, opening, opening_parts, publishing, ways
 from packseal.runtime.bell import Bell
 from packseal.runtime.desk import Desk
+from packseal.runtime.epochs import EpochWatch
 from packseal.runtime.opening import GatewayLog
 from packseal.runtime.recorder import Recorder
 from packseal.runtime.source import RecordedSource
 from packseal.runtime.status import StatusServer, describe
 from packseal.runtime.writer import LogWriter
+from packseal.uplink.protocol import Uplink
 from packseal.uplink.sync import Sync
 from packseal_drivers.settings import Recording as RecordingSettings
 
@@ -42,7 +46,10 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """All parts of one run, opened and ready to start. `sync` is None without an uplink."""
+    """All parts of one run, opened and ready to start. `sync` and `watch` are None without an uplink.
+
+    `ended`: the logs that the sink has another history of.
+    """
 
     config: Config
     kid: bytes
@@ -51,14 +58,21 @@ class Agent:
     stopped: GapCause | None
     recordings: Sequence[Recording]
     sync: Sync | None
+    watch: EpochWatch | None = None
+    ended: Sequence[Contradiction] = ()
     publishers: Sequence[Publisher] = ()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Record until `stop` is set or nothing more can come; then seal, store, and wait for the sink's receipts."""
+        """Record until `stop` is set or nothing more can come; then seal, store, and wait for the sink's receipts.
+
+        Ends without `stop` where a log must be succeeded: the agent is then to be opened anew.
+        """
         async with StatusServer(self.config.socket, lambda: describe(self)), asyncio.TaskGroup() as group:
             code = LifecycleCode.LOG_BEGUN if self.stopped is None else LifecycleCode.AGENT_STARTED
             await self.gateway_log.write(code, opening.facts(self.config))
-            syncing = group.create_task(self.sync.run(), name="sync") if self.sync else None
+            sends = [self.sync.run()] if self.sync else []
+            sends += [self.watch.run()] if self.watch else []
+            syncing = [group.create_task(work, name="sync") for work in sends]
             publishes = [group.create_task(publishing.publish(p), name="publish") for p in self.publishers]
             records = [group.create_task(r.recorder.record(), name="record") for r in self.recordings]
             reads = [group.create_task(r.recorder.read(), name="read") for r in self.recordings]
@@ -67,15 +81,19 @@ class Agent:
             await asyncio.sleep(0)
             # What is made of parts ends with them.
             links = [battery.link for battery in self.config.file.battery if battery.link is not None]
-            if all(isinstance(link, RecordingSettings) for link in links):
+            replayed = [isinstance(link, RecordingSettings) for link in links]
+            if all(replayed):
                 group.create_task(_stop_after(records, stop), name="end of the recordings")
-            await stop.wait()
+            # A recording would be replayed from its beginning, and counted twice: its new log begins at the next start.
+            await _first([stop] if any(replayed) or self.watch is None else [stop, self.watch.due])
             for task in reads:
                 task.cancel()
             await asyncio.wait(records)
             await self.gateway_log.write(LifecycleCode.AGENT_STOPPED, {})
-            await asyncio.gather(self._drain(), publishing.finish(self.publishers, self.config.file.gateway.drain_s))
-            for task in (*publishes, *([syncing] if syncing else [])):
+            if stop.is_set():
+                drain_s = self.config.file.gateway.drain_s
+                await asyncio.gather(self._drain(), publishing.finish(self.publishers, drain_s))
+            for task in (*publishes, *syncing):
                 task.cancel()
 
     def hurry(self) -> None:
@@ -96,8 +114,9 @@ class Agent:
         log.warning("stopped before the sink had receipted everything; the rest is sent after the next start")
 
     def _is_delivered(self) -> bool:
-        journal = self.desk.journal
-        return all(journal.delivered(e.log_id) >= journal.head(e.log_id).next_sequence for e in journal.logs())
+        journal, ended = self.desk.journal, {e.log_id for e in self.desk.journal.contradictions()}
+        going = [e.log_id for e in journal.logs() if e.log_id not in ended]
+        return all(journal.delivered(log_id) >= journal.head(log_id).next_sequence for log_id in going)
 
 
 @asynccontextmanager
@@ -113,7 +132,9 @@ async def opened(config: Config) -> AsyncIterator[Agent]:
     drivers = opening_parts.open_drivers(config, clock)
     issuer = config.file.gateway.id
     async with Desk(config.journal) as desk:
-        sync = Sync(desk.journal, uplink, sink_key, desk.run) if uplink and sink_key else None
+        ended = await desk.run(lambda: epochs.begin(desk.journal, signer, issuer, clock))
+        watch = EpochWatch(desk, uplink, sink_key) if uplink and sink_key else None
+        sync = _sync(desk, uplink, sink_key, watch, ended) if uplink and sink_key and watch else None
         bell = Bell([sync.notify] if sync else [])
         found = await desk.run(lambda: opening.find_log(desk.journal, signer, issuer, issuer, LogKind.GATEWAY))
         gateway_log = GatewayLog(found, LogWriter(opening.store_in(desk, found.log_id), bell.ring), clock)
@@ -128,7 +149,12 @@ async def opened(config: Config) -> AsyncIterator[Agent]:
             recordings.append(Recording(subject, battery.parts, own.log_id, recorder))
         publishers = publishing.open_publishers(config, RecordedSource(config, desk, recordings))
         bell.listeners += [publisher.notify for publisher in publishers]
-        yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, sync, publishers)
+        yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, sync, watch, ended, publishers)
+
+
+def _sync(desk: Desk, uplink: Uplink, sink_key: PublicKey, watch: EpochWatch, ended: Sequence[Contradiction]) -> Sync:
+    over = {log.log_id for log in ended if log.successor is not None}
+    return Sync(desk.journal, uplink, sink_key, desk.run, contradicted=watch.contradicted, ended=over)
 
 
 async def run(config: Config) -> None:
@@ -139,9 +165,20 @@ async def run(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     # Not yet a reason to end, which it is by default (signal(7)): what is being opened has no window.
     loop.add_signal_handler(signal.SIGPWR, lambda: None)
-    async with opened(config) as agent:
-        loop.add_signal_handler(signal.SIGPWR, agent.hurry)
-        await agent.run(stop)
+    while not stop.is_set():
+        async with opened(config) as agent:
+            loop.add_signal_handler(signal.SIGPWR, agent.hurry)
+            await agent.run(stop)
+
+
+async def _first(events: Sequence[asyncio.Event]) -> None:
+    """Return as soon as one of them is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def _stop_after(records: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> None:

@@ -15,6 +15,8 @@ import msgspec
 
 from packseal import __version__
 from packseal.core.errors import StorageError
+from packseal.journal.contradictions import Contradiction
+from packseal.journal.epochs import REASONS
 from packseal.publish.status import PublishStatus
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ def describe(agent: "Agent") -> dict[str, Any]:
         "batteries": [_battery(recording) for recording in agent.recordings],
         "journal": _journal(agent),
         "uplink": _uplink(agent),
+        "ended_logs": [_ended(one) for one in agent.ended],
         "publish": [_publisher(publisher.status) for publisher in agent.publishers],
     }
 
@@ -176,6 +179,16 @@ def _publisher(status: PublishStatus) -> dict[str, Any]:
         "published": status.published,
         "last_published": None if last is None else _utc(last),
         "troubles": status.troubles,
+    }
+
+
+def _ended(one: Contradiction) -> dict[str, Any]:
+    return {
+        "log_id": one.log_id.hex(),
+        "reason": REASONS[one.is_rollback],
+        "sink_sequence": one.sequence,
+        "noticed": _utc(one.noticed_ms),
+        "successor": one.successor and one.successor.hex(),
     }
 
 
