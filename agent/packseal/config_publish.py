@@ -5,6 +5,7 @@ The Structs are the tables; their docstrings are the reference. Nothing publishe
 
 import msgspec
 
+from packseal.config_dpp import Dpp
 from packseal.config_tls import Tls
 
 MIN_PACE_S, MAX_PACE_S = 1, 3600
@@ -46,7 +47,7 @@ class MqttJson(
             _check_levels(name, getattr(self, name))
 
 
-Publish = MqttJson
+Publish = MqttJson | Dpp
 """Every kind there is."""
 
 

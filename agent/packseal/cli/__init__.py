@@ -21,6 +21,7 @@ COMMANDS = {
     "journal": "list, show, export, prove, verify, check, back up or repair what is recorded",
     "verify": "check records in a file against a public key; needs nothing else",
     "export": "write a battery's newest snapshot in a public data model of the battery passport",
+    "dpp": "what the operator's passport backend took of each battery, and what it refused and why",
     "profiles": "which batteries are supported, what they deliver and how well that is checked",
     "probe": "which profile fits a live bus or a recording, and which ids none knows",
     "capture": "write what a live bus says to a file, only listening",

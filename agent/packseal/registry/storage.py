@@ -5,15 +5,14 @@ it, renames it over the old one and syncs the directory, so that a crash at any 
 one; then the same is done for a copy beside it.
 """
 
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from tinydb.storages import Storage
 
 from packseal.core.errors import StorageError
+from packseal.registry.replacing import replace
 
 Tables = dict[str, dict[str, Any]]
 
@@ -65,8 +64,8 @@ class WholeFile(Storage):
                 self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
             # A crash before the rename leaves the old file, after it the new one. The copy then is older, but is only
             # read when the file is damaged.
-            _replace(self._path, content)
-            _replace(self.copy, content)
+            replace(self._path, content)
+            replace(self.copy, content)
         except OSError as error:
             raise StorageError(f"the registry {self._path} cannot be written: {error.strerror}") from error
         self.trouble = ""
@@ -101,22 +100,3 @@ def _read(path: Path) -> Tables | None:
     if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
         raise ValueError("it is no table of batteries")
     return found
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    try:
-        with fresh.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 
 from packseal.config import Config
-from packseal.config_publish import Publish
+from packseal.config_dpp import Dpp
+from packseal.config_publish import MqttJson, Publish
 from packseal.core.errors import ConfigError
 from packseal.publish.protocol import Publisher, Source
 
@@ -22,7 +23,7 @@ def open_publishers(config: Config, source: Source) -> list[Publisher]:
     Raises:
         ConfigError, InputError: an address or a file that cannot be used.
     """
-    places = [(json.host, json.port, json.prefix) for json in config.file.publish]
+    places = [(json.host, json.port, json.prefix) for json in config.file.publish if isinstance(json, MqttJson)]
     for host, port, prefix in {place for place in places if places.count(place) > 1}:
         raise ConfigError(f"two [[publish]] tables lead to {prefix} at {host}:{port}: give each a prefix of its own")
     return [_open(config, settings, source) for settings in config.file.publish]
@@ -30,6 +31,10 @@ def open_publishers(config: Config, source: Source) -> list[Publisher]:
 
 def _open(config: Config, settings: Publish, source: Source) -> Publisher:
     # Only gateways that use a kind pay for its modules.
+    if isinstance(settings, Dpp):
+        from packseal.runtime.opening_dpp import open_dpp  # noqa: PLC0415
+
+        return open_dpp(config, settings, source)
     from packseal.publish.mqtt_json import JsonSettings, MqttJsonPublisher  # noqa: PLC0415
     from packseal.uplink.mqtt import MqttSettings  # noqa: PLC0415
 

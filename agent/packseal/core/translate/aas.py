@@ -34,12 +34,12 @@ def translate(subject: Subject) -> Document:
         "administration": {"version": "1", "revision": "0", "templateId": _TEMPLATE},
         "semanticId": _reference(_SUBMODEL),
     }
-    if elements := [_element(name, value, readings) for name, value in values.body.items()]:
+    if elements := [element(name, value, readings) for name, value in values.body.items()]:
         body["submodelElements"] = elements
     return Document(body, values.left_out, values.lacking)
 
 
-def _element(name: str, value: object, readings: Mapping[Field, Reading]) -> dict[str, Any]:
+def element(name: str, value: object, readings: Mapping[Field, Reading]) -> dict[str, Any]:
     """Return one top-level element; what a list holds has no name of its own (IDTA-01001 AASd-120)."""
     if isinstance(value, list):
         return _documents(name) if name == _DOCUMENTS else _events(name, value)
