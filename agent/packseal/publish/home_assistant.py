@@ -66,7 +66,10 @@ LIVE: dict[str, Shown] = {
     "present.remaining_charge_ah": _live("Charge left", "Ah"),
     "present.energy_remaining_kwh": _live("Energy left", "kWh", "energy_storage"),
 }
-"""By the place in the live message. What is not here is in the message all the same."""
+"""By the place in the live message. What is not here is in the message all the same.
+
+No place may be named as a method of a dictionary, such as `values`: a template would find that.
+"""
 
 COUNTERS = frozenset(
     {
@@ -146,10 +149,12 @@ def discovery(
     live = _live_options(topics, subject, live_s)
     components: Document = {"connection": _connection(topics, subject), "event": _events(topics, subject)}
     for place in (p for p in LIVE if p in places):
-        components[place.replace(".", "_")] = _of_live(place, LIVE[place], live)
+        components[place.replace(".", "_")] = _of_live(f"value_json.{place}", LIVE[place], live)
     for number in range(min(sensors, SHOWN_SENSORS)):
         shown = _live(f"Temperature {number + 1}", "°C", "temperature")
-        components[f"temperature_{number + 1}"] = _of_live(f"present.temperature_c[{number}]", shown, live)
+        components[f"temperature_{number + 1}"] = _of_live(
+            f"(value_json.present.temperature_c | default([]))[{number}]", shown, live
+        )
     for of in (f for f in Field if f in fields - SEEN_LIVE):
         components[of.key] = _of_field(of, topics.battery(subject, "snapshot"))
     for key, component in components.items():
@@ -184,9 +189,8 @@ def _live_options(topics: Topics, subject: str, live_s: float) -> Document:
     }
 
 
-def _of_live(place: str, shown: Shown, live: Document) -> Document:
-    template = f"{{{{ value_json.{place} | default(none) }}}}"
-    return {**live, "name": shown.name, "value_template": template, **shown.options}
+def _of_live(value: str, shown: Shown, live: Document) -> Document:
+    return {**live, "name": shown.name, "value_template": f"{{{{ {value} | default(none) }}}}", **shown.options}
 
 
 def _of_field(of: Field, topic: str) -> Document:
