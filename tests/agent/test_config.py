@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from packseal import config
-from packseal.config import Https, Mqtt
+from packseal.config_uplink import Https, Mqtt
 from packseal.core.errors import ConfigError
 from packseal_drivers.settings import SocketCan, Stream
 

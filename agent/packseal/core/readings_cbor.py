@@ -98,7 +98,7 @@ def _scaled_up(uncertainty: float, decimals: int) -> int | None:
     scale = 10**decimals
     if not uncertainty * scale < cbor.SCALED_BELOW - 1:
         return None
-    nearest = round(uncertainty * scale)
+    nearest: int = round(uncertainty * scale)
     # Compared as it will be read: a number that was read before must be written as it was.
     return nearest if nearest / scale >= uncertainty * (1 - EXCESS) else nearest + 1
 
