@@ -44,7 +44,7 @@ class Names:
             raise UplinkError(f"the name {self._host} cannot be resolved: {error.strerror}") from error
 
     def _resolve(self, loop: asyncio.AbstractEventLoop, asked: asyncio.Future[list[Address]]) -> None:
-        found: list[Address] | OSError
+        found: list[Address] | OSError = OSError(0, "the system's resolver failed")
         try:
             told = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
             found = _in_turn([(socket.AddressFamily(family), place) for family, _, _, _, place in told])
@@ -52,8 +52,9 @@ class Names:
             found = error
         except UnicodeError:  # a name with an empty or too long part (RFC 1035 §2.3.4) is not even asked for
             found = OSError(0, "it is not a name that can be asked for")
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(_settle, asked, found)
+        finally:  # whatever else went wrong: nobody must wait for a thread that has ended
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(_settle, asked, found)
 
 
 def _settle(asked: asyncio.Future[list[Address]], found: list[Address] | OSError) -> None:
