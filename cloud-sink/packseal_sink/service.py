@@ -150,9 +150,8 @@ class Service:
         if http.certificate is None or http.key is None:
             return None
         path = self._configuration.path
-        return server_context(
-            path(http.certificate), path(http.key), self._configuration.optional_path(http.client_authorities)
-        )
+        authorities = self._configuration.optional_path(http.client_authorities)
+        return server_context(path(http.certificate), path(http.key), authorities, self._tell)
 
 
 def _with_receipts(tallies: Tallies, more: int) -> Tallies:
