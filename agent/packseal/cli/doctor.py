@@ -246,6 +246,8 @@ async def _uplink(settings: Config) -> AsyncIterator[Finding]:
             return
         async with asyncio.timeout(UPLINK_S), uplink:
             exchange.decode_reply(await uplink.exchange(exchange.encode_position([])))
+        for note in uplink.notes:
+            yield NOTE, f"uplink: {note}"
     except TimeoutError:
         yield BAD, f"uplink: no answer within {UPLINK_S:g} s"
     except PacksealError as error:

@@ -48,6 +48,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         lines.append(f"uplink    {state}, {uplink['records_outstanding']} records not yet receipted")
         lines.append(f"          last receipt {uplink['last_receipt'] or 'never'}")
         lines += [f"          log {log_id[:8]} does not get on: {why}" for log_id, why in uplink["halted"].items()]
+        lines += [f"          {note}" for note in uplink["notes"]]
     lines += [_ended(one) for one in status["ended_logs"]]
     if status["ended_logs"]:
         lines.append(f"          {ended_text.ADVICE}")

@@ -165,6 +165,7 @@ def _uplink(agent: "Agent") -> dict[str, Any] | None:
         "bytes_sent": status.bytes_sent,
         "records_outstanding": status.records_outstanding,
         "halted": status.halted,
+        "notes": status.notes,
     }
 
 

@@ -8,7 +8,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class SyncStatus:
-    """What the operator sees. `halted` maps a log id in hex to why the sink does not get on with it."""
+    """What the operator sees. `halted` maps a log id in hex to why the sink does not get on with it.
+
+    `notes` is what somebody should act on although it works.
+    """
 
     connected: bool = False
     state: str = "starting"
@@ -19,6 +22,7 @@ class SyncStatus:
     bytes_sent: int = 0
     records_outstanding: int = 0
     halted: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def answered(self) -> None:
         """Note that the sink has given an answer that counts."""
