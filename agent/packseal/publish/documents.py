@@ -1,6 +1,6 @@
 """The plain JSON documents: a snapshot, live values, an event. Absolute values, times in UTC. Pure.
 
-They say what the signed records say, but are neither signed nor receipted themselves (docs/publish.md).
+They say what the signed records say, but are neither signed nor receipted themselves (docs/home-assistant.md).
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The topics of the plain JSON mode: one branch per gateway, one twig per battery (docs/publish.md)."""
+"""The topics of the plain JSON mode: one branch per gateway, one twig per battery (docs/home-assistant.md)."""
 
 import hashlib
 from dataclasses import dataclass
