@@ -10,7 +10,8 @@ from packseal.core.capacity.curve import Curve, CurveState
 from packseal.core.capacity.kalman import FilterState
 from packseal.core.capacity.limits import AS_PER_AH, UNKNOWN_SD, Limits
 from packseal.core.capacity.seen import Seen
-from packseal.core.capacity.tracker import CHARGING, DISCHARGING, NEAR_FULL_V, Tracker, TrackerState
+from packseal.core.capacity.tracked import CHARGING, DISCHARGING, TrackerState
+from packseal.core.capacity.tracker import NEAR_FULL_V, Tracker
 
 LEAST_SHARE = 0.05
 """Of the rated capacity: less charge makes no session."""
@@ -66,6 +67,10 @@ class Estimator:
     def feed(self, view: Seen) -> Session | None:
         """Account for one sample; return the session that ended with it, if any."""
         tracker = self._tracker
+        if tracker.goes_on(view):
+            if tracker.anchors:
+                self._take(tracker.anchors)
+            return None
         last_ns, last_a, last_v = tracker.state.last_ns, tracker.state.last_a, tracker.state.last_v
         ended = tracker.feed(view)
         if tracker.anchors:

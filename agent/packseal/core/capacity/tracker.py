@@ -6,17 +6,15 @@ agrees; the estimator decides that.
 
 from math import exp, hypot, log
 
-import msgspec
-
 from packseal.core.capacity.anchor import Anchor, Kind
 from packseal.core.capacity.curve import Curve
 from packseal.core.capacity.limits import Limits
 from packseal.core.capacity.seen import Seen
+from packseal.core.capacity.tracked import CHARGING, DISCHARGING, RESTING, TrackerState
 
 NS_PER_S = 1e9
 TICK_S = 10.0
 SMOOTH_S = 120.0
-CHARGING, DISCHARGING, RESTING = 1, -1, 0
 LEAST_LOAD_S = LEAST_REST_S = 60.0
 """Shorter stretches, such as regenerative braking, end nothing."""
 NEAR_FULL_V = 0.015
@@ -42,49 +40,12 @@ STEADY, STEADY_SHARE = 0.1, 0.04
 """A current within 10 % over 4 % of the charge is steady."""
 
 
-class TrackerState(msgspec.Struct):
-    """Running sums, the present stretch of charge, discharge or rest, and this battery's habits."""
-
-    last_ns: int | None = None
-    last_a: float = 0.0
-    last_v: float = 0.0
-    last_low_v: float = 0.0
-    last_high_v: float = 0.0
-    charge_as: float = 0.0
-    moved_as: float = 0.0
-    heated_as: float = 0.0
-    heat: float = 0.0
-    warm_c: float | None = None
-    elapsed_s: float = 0.0
-    gaps_s: float = 0.0
-    tick_s: float = 0.0
-    ticked_as: float = 0.0
-    mode: int = RESTING
-    since_s: float = 0.0
-    since_as: float = 0.0
-    load_a: float = 0.0
-    peak_a: float = 0.0
-    top_v: float = 0.0
-    smooth_v: float = 0.0
-    smooth_a: float = 0.0
-    trail: list[tuple[float, float]] = msgspec.field(default_factory=list)
-    steady_a: float = 0.0
-    steady_as: float = 0.0
-    steady_told: bool = True
-    track_mode: int = RESTING
-    track: list[tuple[float, float, float]] = msgspec.field(default_factory=list)
-    efficiency: float = 0.997
-    full_v: float | None = None
-    tail_a: float | None = None
-    empty_a: float | None = None
-
-
 class Tracker:
     """Gives anchors to `told`, and calls `closed` where a session may end."""
 
     def __init__(self, limits: Limits, curve: Curve, limit_ns: int, state: TrackerState, capacity_as: float) -> None:
         self.limits, self._curve, self.limit_ns, self._limit_s = limits, curve, limit_ns, limit_ns / NS_PER_S
-        self.state = state
+        self.state, self._rest_a = state, limits.rest_a
         self.capacity_as = capacity_as
         self.anchors: list[Anchor] = []
 
@@ -92,6 +53,22 @@ class Tracker:
     def cycles(self) -> float:
         """Full equivalent cycles by throughput."""
         return self.state.moved_as / (2 * self.limits.rated_as)
+
+    def goes_on(self, view: Seen) -> bool:
+        """Account for a sample that goes on with the present stretch, as most do; False for others, untouched."""
+        state, current, cell, last_ns = self.state, view.current_a, view.cell_v, self.state.last_ns
+        if current is None or cell is None or last_ns is None:
+            return False
+        seconds = (view.mono_ns - last_ns) / NS_PER_S
+        rest_a = self._rest_a
+        mode = RESTING if -rest_a < current < rest_a else CHARGING if current > 0 else DISCHARGING
+        if mode != state.mode or not 0 < seconds <= self._limit_s:
+            return False
+        self._integrate(current, seconds)
+        self._keep(view, current, cell)
+        if state.elapsed_s >= state.tick_s:
+            self._tick(view, current, cell)
+        return True
 
     def feed(self, view: Seen) -> bool:
         """Account for one sample; return whether a session may have ended. New anchors are in `anchors`."""
@@ -104,15 +81,8 @@ class Tracker:
         seconds = (view.mono_ns - state.last_ns) / NS_PER_S
         if not 0 < seconds <= self._limit_s:
             return self.gap(view, seconds)
-        moved = (current + state.last_a) * seconds / 2
-        if moved > 0:
-            state.moved_as += moved
-            moved *= state.efficiency
-        else:
-            state.moved_as -= moved
-        state.charge_as += moved
-        state.elapsed_s += seconds
-        rest_a = self.limits.rest_a
+        self._integrate(current, seconds)
+        rest_a = self._rest_a
         mode = RESTING if -rest_a < current < rest_a else CHARGING if current > 0 else DISCHARGING
         ended = False
         if mode != state.mode and not (mode == RESTING and self._trickles(current, cell)):
@@ -122,6 +92,17 @@ class Tracker:
             self._tick(view, current, cell)
         return ended
 
+    def _integrate(self, current: float, seconds: float) -> None:
+        state = self.state
+        moved = (current + state.last_a) * seconds / 2
+        if moved > 0:
+            state.moved_as += moved
+            moved *= state.efficiency
+        else:
+            state.moved_as -= moved
+        state.charge_as += moved
+        state.elapsed_s += seconds
+
     def _trickles(self, current: float, cell: float) -> bool:
         state = self.state
         full_v = state.full_v or self.limits.full_v
@@ -130,8 +111,9 @@ class Tracker:
     def _keep(self, view: Seen, current: float, cell: float) -> None:
         state = self.state
         state.last_ns, state.last_a, state.last_v = view.mono_ns, current, cell
-        state.last_low_v = cell if view.lowest_v is None else view.lowest_v
-        state.last_high_v = cell if view.highest_v is None else view.highest_v
+        lowest, highest = view.lowest_v, view.highest_v
+        state.last_low_v = cell if lowest is None else lowest
+        state.last_high_v = cell if highest is None else highest
 
     def _begin(self, view: Seen, current: float, cell: float) -> bool:
         state, rest_a = self.state, self.limits.rest_a

@@ -94,7 +94,11 @@ class Meter:
         self._entered = Entered(declared, self._state.told)
         self._baseline = Baseline(declared, self._state.baseline)
         self._declared = declared
-        self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(f.feed for f in self._families)
+        # A family that nothing of this battery concerns is not asked, since each costs as often as samples come.
+        self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(
+            f.feed for f in self._families if not (isinstance(f, Counters) and not f.follows)
+        )
+        self._is_claimed = Quantity.STATE_OF_HEALTH_PCT in delivers
         self._constancy = Constancy(declared, self._state.constancy)
         self._present = Present(limit_ns)
         self._began: Instant | None = None
@@ -127,19 +131,20 @@ class Meter:
 
     def feed(self, sample: Sample) -> list[Notice]:
         """Account for one sample; return what happened to the battery."""
-        view = self._viewer.see(sample)
+        view, state = self._viewer.see(sample), self._state
         notices: list[Notice] = []
         for feed in self._feeds:
             told = feed(view)
             if told:
                 notices += told
-        told = self._constancy.feed(view, self._state.throughput.discharged_as)
-        if told:
-            notices += told
-        self._entered.feed(view)
+        if self._is_claimed:
+            notices += self._constancy.feed(view, state.throughput.discharged_as) or ()
         self._present.feed(sample)
-        self._keep_began(sample.at)
-        self._state.last_wall_ms = view.wall_ms
+        if not state.told.said_ms:
+            self._entered.feed(view)
+        if state.began_wall_ms is None or self._began is not None:
+            self._keep_began(sample.at)
+        state.last_wall_ms = view.wall_ms
         return notices
 
     def resume(self, gap_ns: int) -> None:

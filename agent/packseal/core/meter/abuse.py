@@ -5,6 +5,8 @@ above the declared limit for 1 s. It is over when the cell is 100 mV back inside
 thresholds are the manufacturer's (Annex VII B names the events and leaves the limits to the declaration).
 """
 
+import math
+
 import msgspec
 
 from packseal.core.declared import Declared
@@ -17,6 +19,8 @@ from packseal.core.sample import EventCode, Instant, Notice
 DEEP_DISCHARGE_S = 10.0
 OVERCHARGE_S = 1.0
 HYSTERESIS_V = 0.1
+WELL_INSIDE_V = HYSTERESIS_V + 0.001
+"""Beyond the hysteresis whatever the rounding."""
 PACK_SOURCE = frozenset({Quantity.PACK_VOLTAGE_V})
 
 
@@ -47,6 +51,10 @@ class Abuse:
         self._limit_ns = limit_ns
         # A battery that delivers cell voltages is judged by nothing else.
         self._sources = CELL_SOURCES if delivers & CELL_SOURCES else PACK_SOURCE
+        low, high = declared.cell_voltage_min_v, declared.cell_voltage_max_v
+        both = low is not None and high is not None
+        self._well_above_v = (low or 0.0) + WELL_INSIDE_V if both else math.inf
+        self._well_below_v = (high or 0.0) - WELL_INSIDE_V
         # Both see the same samples; an older state, or one made of a snapshot, may know of only one of them.
         seen = max(state.deep.observed, state.over.observed, key=lambda one: one.covered_ns + one.gap_ns)
         state.deep.observed = state.over.observed = seen
@@ -55,11 +63,21 @@ class Abuse:
     def feed(self, view: View) -> list[Notice] | None:
         """Account for one sample; return a notice for each event counted now."""
         lowest, highest = view.lowest_v, view.highest_v
-        if lowest is None and not view.flawed & self._sources:
-            return None
-        seconds = self.state.deep.observed.step(view.mono_ns, usable=lowest is not None, limit_ns=self._limit_ns)
+        deep, over = self.state.deep, self.state.over
         if lowest is None or highest is None:
+            if view.flawed & self._sources:
+                deep.observed.miss(view.mono_ns)
             return None
+        seconds = deep.observed.step(view.mono_ns, self._limit_ns)
+        if lowest > self._well_above_v and highest < self._well_below_v:
+            # Back inside by more than the hysteresis, which is where a battery spends its life.
+            deep.counted = deep.inside = over.counted = over.inside = False
+            deep.last_wall_ms = over.last_wall_ms = view.wall_ms
+            return None
+        return self._near(lowest, highest, seconds, view)
+
+    def _near(self, lowest: float, highest: float, seconds: float, view: View) -> list[Notice]:
+        """Account for a sample near one of the limits or beyond."""
         low, high = self._declared.cell_voltage_min_v, self._declared.cell_voltage_max_v
         notices: list[Notice] = []
         if low is not None and _step(self.state.deep, low - lowest, DEEP_DISCHARGE_S, seconds, view.wall_ms):

@@ -80,6 +80,11 @@ class Counters:
         self._channels = [(field, channel) for field, channel in SOURCES.items() if channel.quantity in delivers]
         self.state = state
 
+    @property
+    def follows(self) -> bool:
+        """Whether this BMS has any counter."""
+        return bool(self._channels)
+
     def feed(self, view: View) -> list[Notice] | None:
         """Account for one sample; return what a counter did that it must not."""
         told: list[Notice] = []

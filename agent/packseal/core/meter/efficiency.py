@@ -85,7 +85,8 @@ class Efficiency:
             if view.flawed & NEEDS:
                 self._watch.forget()
             return
-        self.state.heard = True
+        if not self.state.heard:
+            self.state.heard = True
         loop = self._watch.feed(view, current_a, voltage_v)
         if loop is not None:
             self._judge(loop, view.wall_ms)

@@ -5,6 +5,8 @@ it counts for each end that is in the state, so one crossing is exact to half a 
 Charging is a current above C/50 (without a declared capacity: above zero), the bound that separates it from idling.
 """
 
+import math
+
 import msgspec
 
 from packseal.core.declared import Declared
@@ -46,6 +48,8 @@ class Exposure:
     def __init__(self, declared: Declared, delivers: frozenset[Quantity], limit_ns: int, state: ExposureState) -> None:
         self._low = declared.temperature_min_c
         self._high = declared.temperature_max_c
+        self._hot_c = math.inf if self._high is None else self._high
+        self._cold_c = -math.inf if self._low is None else self._low
         self._charging_above_a = (declared.rated_capacity_ah or 0.0) * IDLE_C_RATE
         self._delivers = delivers
         self._limit_ns = limit_ns
@@ -58,16 +62,15 @@ class Exposure:
         if view.current_a is not None:
             state.charging = view.current_a > self._charging_above_a
         hot, cold = view.hottest_c, view.coldest_c
-        usable = hot is not None and cold is not None
-        if not usable and not view.flawed & TEMPERATURE_SOURCES:
-            return
-        seconds = state.observed.step(view.mono_ns, usable=usable, limit_ns=self._limit_ns)
         if hot is None or cold is None:
+            if view.flawed & TEMPERATURE_SOURCES:
+                state.observed.miss(view.mono_ns)
             return
+        seconds = state.observed.step(view.mono_ns, self._limit_ns)
         state.last_wall_ms = view.wall_ms
-        state.longest_s = max(state.longest_s, seconds)
-        above = self._high is not None and hot - self._high > EPSILON_C
-        below = self._low is not None and self._low - cold > EPSILON_C
+        if seconds > state.longest_s:  # noqa: PLR1730 - max() takes three times as long
+            state.longest_s = seconds
+        above, below = hot - self._hot_c > EPSILON_C, self._cold_c - cold > EPSILON_C
         if above or below or self._outside:
             self._count(seconds, [above, below, above and state.charging, below and state.charging])
             self._outside = above or below

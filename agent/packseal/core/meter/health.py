@@ -59,6 +59,7 @@ class Health:
         self.estimator = Estimator(limits, limit_ns, state.estimator) if limits is not None and usable else None
         self._claim = Claim(state.claim)
         self._claims, self._energies = CLAIM.quantity in delivers, FULL_ENERGY.quantity in delivers
+        self._says = self._claims or self._energies
         self.on_session: Callable[[Session], None] | None = None
 
     @property
@@ -68,15 +69,7 @@ class Health:
 
     def feed(self, view: View) -> list[Notice] | None:
         """Account for one sample; return the sessions that told the capacity and what follows for the BMS's claim."""
-        told: list[Notice] | None = None
-        if self._claims:
-            claimed = view.sample.values.get(CLAIM)
-            if claimed is not None and claimed != self.state.claim.lowest_pct:
-                told = self._rose(claimed, view)
-        if self._energies:
-            energy = view.sample.values.get(FULL_ENERGY)
-            if energy is not None:
-                self.state.full_energy_kwh, self.state.full_energy_ms = energy, view.wall_ms
+        told = self._hear(view) if self._says else None
         if self.estimator is None:
             return told
         session = self.estimator.feed(view)
@@ -85,6 +78,20 @@ class Health:
         if self.on_session is not None:
             self.on_session(session)
         return told if session.reason else (told or []) + self._measured(session, view)
+
+    def _hear(self, view: View) -> list[Notice] | None:
+        """Take over what the BMS claims and states; return what a claim did that it must not."""
+        told = None
+        values = view.sample.values
+        if self._claims:
+            claimed = values.get(CLAIM)
+            if claimed is not None and claimed != self.state.claim.lowest_pct:
+                told = self._rose(claimed, view)
+        if self._energies:
+            energy = values.get(FULL_ENERGY)
+            if energy is not None:
+                self.state.full_energy_kwh, self.state.full_energy_ms = energy, view.wall_ms
+        return told
 
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop: what was known of the state of charge is known no more; the capacity stays."""

@@ -18,21 +18,28 @@ class Observed(msgspec.Struct):
     last_ns: int | None = None
     usable: bool = False
 
-    def step(self, now_ns: int, *, usable: bool, limit_ns: int) -> float:
-        """Account for the interval that ends now; return its seconds if it may be integrated, else 0.0.
+    def step(self, now_ns: int, limit_ns: int) -> float:
+        """Account for the interval that ends now with a usable value; return its seconds if it may be integrated.
 
-        Both ends must be usable values and the interval no longer than `limit_ns`; otherwise it is a gap.
+        Both ends must be usable values and the interval no longer than `limit_ns`; otherwise it is a gap, and 0.0.
         """
-        last_ns, was_usable = self.last_ns, self.usable
-        self.last_ns, self.usable = now_ns, usable
-        if last_ns is None or now_ns < last_ns:
-            return 0.0
-        elapsed = now_ns - last_ns
-        if usable and was_usable and elapsed <= limit_ns:
-            self.covered_ns += elapsed
-            return elapsed / NS_PER_S
-        self.gap_ns += elapsed
+        last_ns = self.last_ns
+        self.last_ns = now_ns
+        if last_ns is not None:
+            elapsed = now_ns - last_ns
+            if self.usable and 0 <= elapsed <= limit_ns:
+                self.covered_ns += elapsed
+                return elapsed / NS_PER_S
+            if elapsed > 0:
+                self.gap_ns += elapsed
+        self.usable = True
         return 0.0
+
+    def miss(self, now_ns: int) -> None:
+        """Account for the interval that ends now with an unusable value: it is a gap, and so is the next."""
+        if self.last_ns is not None and now_ns > self.last_ns:
+            self.gap_ns += now_ns - self.last_ns
+        self.last_ns, self.usable = now_ns, False
 
     def resume(self, gap_ns: int) -> None:
         """Begin anew after a stop of `gap_ns`: nothing is integrated over it."""

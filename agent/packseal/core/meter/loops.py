@@ -92,8 +92,10 @@ class LoopWatch:
             elif current_a <= 0 >= last_a:
                 sums.out_as -= half * (current_a + last_a)
                 sums.out_ws -= half * (power_w + last_w)
-            else:
+            elif current_a > 0:
                 _turn(sums, half, (current_a, power_w), (last_a, last_w))
+            else:
+                _turn(sums, half, (last_a, last_w), (current_a, power_w))
             if now - self._weighed_ns >= WEIGHED_NS:
                 self._weigh(now, current_a, power_w, view.coldest_c)
         self._last_ns, self._last_a, self._last_w = now, current_a, power_w
@@ -164,15 +166,12 @@ class LoopWatch:
         return Loop(sums, 0.0, full=True)
 
 
-def _turn(sums: Sums, half_s: float, *ends: tuple[float, float]) -> None:
-    """Account for an interval in which the current turned: each end counts to its own side."""
-    for end_a, end_w in ends:
-        if end_a > 0:
-            sums.in_as += half_s * end_a
-            sums.in_ws += half_s * end_w
-        else:
-            sums.out_as -= half_s * end_a
-            sums.out_ws -= half_s * end_w
+def _turn(sums: Sums, half_s: float, into: tuple[float, float], out: tuple[float, float]) -> None:
+    """Account for an interval in which the current turned: each end (A, W) counts to its own side."""
+    sums.in_as += half_s * into[0]
+    sums.in_ws += half_s * into[1]
+    sums.out_as -= half_s * out[0]
+    sums.out_ws -= half_s * out[1]
 
 
 def _less(sums: Sums, before: Sums) -> Sums:

@@ -39,6 +39,7 @@ RISEN_SD = 0.03
 """Relative: what else a risen current may show, against steps of the same battery."""
 THINNED_S = 0.05
 DRIFT_S = 10.0
+DRIFT_NS = 10 * NS_PER_S
 MAX_DRIFT = 0.1
 """A voltage that still moves by more than this share of the step's in DRIFT_S is not at rest."""
 
@@ -87,7 +88,8 @@ class StepWatch:
 
     def feed(self, now_ns: int, voltage_v: float, current_a: float) -> Step | None:
         """Account for one sample; return the step that is over, or seen for long enough, with it."""
-        rests = -self._rest_a < current_a < self._rest_a
+        rest_a = self._rest_a
+        rests = -rest_a < current_a < rest_a
         if not self._moments:
             if rests:
                 self._rest(now_ns, voltage_v, current_a)
@@ -106,7 +108,7 @@ class StepWatch:
         if self._rest_ns is None or not 0 <= now_ns - self._last_ns <= self._limit_ns:
             self._rest_ns = now_ns
             self._earlier = self._later = now_ns, voltage_v
-        elif now_ns - self._later[0] >= DRIFT_S * NS_PER_S:
+        elif now_ns - self._later[0] >= DRIFT_NS:
             self._earlier, self._later = self._later, (now_ns, voltage_v)
         self._last_ns, self._last_v, self._last_a = now_ns, voltage_v, current_a
 

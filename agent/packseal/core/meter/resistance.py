@@ -85,8 +85,8 @@ class Resistance:
         self._declared, self._delivers = declared, delivers
         self._curve = curve or OpenCircuit(declared)
         self._watch = StepWatch(declared.rated_capacity_ah or 0.0, limit_ns)
-        self._temperature: tuple[float, int] | None = None
-        self._charge_pct: tuple[float, int] | None = None
+        self._warm: View | None = None
+        self._charged: View | None = None
         self._works = delivers >= NEEDS and declared.rated_capacity_ah is not None
         self.state = state
 
@@ -96,14 +96,15 @@ class Resistance:
             return
         current_a, voltage_v, now = view.current_a, view.voltage_v, view.mono_ns
         if view.hottest_c is not None and view.coldest_c is not None:
-            self._temperature = view.hottest_c / 2 + view.coldest_c / 2, now
+            self._warm = view
         if view.soc_pct is not None:
-            self._charge_pct = view.soc_pct, now
+            self._charged = view
         if current_a is None or voltage_v is None:
             if view.flawed & NEEDS:
                 self._watch.forget()
             return
-        self.state.heard = True
+        if not self.state.heard:
+            self.state.heard = True
         step = self._watch.feed(now, voltage_v, current_a)
         if step is not None:
             self._keep(step, view)
@@ -111,7 +112,7 @@ class Resistance:
     def resume(self, gap_ns: int) -> None:  # noqa: ARG002  # however long: a step that is cut shows nothing
         """Go on after a stop: a step that it cut is lost."""
         self._watch.forget()
-        self._temperature = self._charge_pct = None
+        self._warm = self._charged = None
 
     def mark(self, code: LifecycleCode, at: Instant) -> None:  # noqa: ARG002  # the steps that follow have their own times
         """Forget the steps of modules that are no longer there; a step that another BMS began is lost."""
@@ -164,9 +165,10 @@ class Resistance:
 
     def _warmth(self, now_ns: int) -> Value | None:
         """Return the factor that takes a resistance to 25 °C, None where it is too hot or cold for that."""
-        if self._temperature is None or now_ns - self._temperature[1] > FRESH_NS:
+        warm = self._warm
+        if warm is None or warm.hottest_c is None or warm.coldest_c is None or now_ns - warm.mono_ns > FRESH_NS:
             return Value(1.0, UNKNOWN_TEMPERATURE_SD)
-        celsius = self._temperature[0]
+        celsius = warm.hottest_c / 2 + warm.coldest_c / 2
         if not COLDEST_C <= celsius <= HOTTEST_C:
             return None
         inverse = (1 / (celsius + ZERO_C_IN_K) - 1 / REFERENCE_K) / GAS_J_PER_MOL_K
@@ -174,8 +176,9 @@ class Resistance:
 
     def _charge(self, step: Step, view: View) -> float | None:
         """Return the state of charge in %: the BMS's, else that of the voltage at rest, else None."""
-        if self._charge_pct is not None and view.mono_ns - self._charge_pct[1] <= FRESH_NS:
-            return self._charge_pct[0]
+        charged = self._charged
+        if charged is not None and view.mono_ns - charged.mono_ns <= FRESH_NS:
+            return charged.soc_pct
         series = self._declared.cells_in_series
         slope = self._curve.charge(step.moments[0].voltage_v / series) if series is not None else None
         return 100 * slope.soc if slope is not None else None

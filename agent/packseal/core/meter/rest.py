@@ -92,7 +92,8 @@ class RestWatch:
         """Account for one sample; return the hour of rest that it completes."""
         state, now, last_ns = self.state, view.mono_ns, self._last_ns
         self._last_ns = now
-        if not -self._rest_a < current_a < self._rest_a:
+        rest_a = self._rest_a
+        if not -rest_a < current_a < rest_a:
             if state.resting:
                 self.forget()
         elif not state.resting:

@@ -70,6 +70,7 @@ class Sanity:
     ) -> None:
         self._rated_as = (declared.rated_capacity_ah or 0.0) * AS_PER_AH
         self._step_a = (declared.rated_capacity_ah or 0.0) * STEP_C_RATE
+        self._stuck_as = STUCK_SOC_SHARE * self._rated_as
         self._limit_ns = limit_ns
         self.state = state
 
@@ -81,21 +82,18 @@ class Sanity:
         state, now_ns = self.state, view.mono_ns
         before_ns, before_a, before_v = state.last_ns, state.last_a, state.last_v
         state.last_ns, state.last_a, state.last_v = now_ns, current, view.voltage_v
-        told: list[Notice] = []
+        told: list[Notice] | None = None
         if before_ns is None or now_ns - before_ns > self._limit_ns:
             state.anchor_pct = state.soc_pct = None
         else:
-            state.charge_as += (current + before_a) * (now_ns - before_ns) * HALF_PER_NS
-            step_a = current - before_a
-            if (
-                (step_a >= self._step_a or step_a <= -self._step_a)
-                and before_v is not None
-                and now_ns - before_ns <= STEP_NS
-            ):
-                told += self._step(step_a, before_v, view)
-        if view.soc_pct is not None:
-            told += self._charge_state(view.soc_pct, view)
-        return told
+            passed_ns, step_a = now_ns - before_ns, current - before_a
+            state.charge_as += (current + before_a) * passed_ns * HALF_PER_NS
+            if not -self._step_a < step_a < self._step_a and before_v is not None and passed_ns <= STEP_NS:
+                told = self._step(step_a, before_v, view)
+        soc_pct = view.soc_pct
+        if soc_pct is None or (soc_pct == state.soc_pct and abs(state.charge_as - state.soc_at_as) < self._stuck_as):
+            return told
+        return (told or []) + self._charge_state(soc_pct, view)
 
     def _step(self, step_a: float, before_v: float, view: View) -> list[Notice]:
         voltage = view.voltage_v
@@ -164,7 +162,7 @@ class Sanity:
         state = self.state
         # Held at 0 or 100 % it is not stuck: many a BMS goes on charging or discharging there for a while.
         moved_as = state.charge_as - state.soc_at_as
-        if state.soc_told or abs(moved_as) < STUCK_SOC_SHARE * self._rated_as or soc_pct <= 0 or soc_pct >= FULL_PCT:
+        if state.soc_told or abs(moved_as) < self._stuck_as or soc_pct <= 0 or soc_pct >= FULL_PCT:
             return []
         state.soc_told = True
         facts = {

@@ -86,7 +86,8 @@ class SelfDischarge:
             if Quantity.PACK_CURRENT_A in view.flawed:
                 self._watch.forget()
             return
-        self.state.heard = True
+        if not self.state.heard:
+            self.state.heard = True
         hour = self._watch.feed(view, current_a)
         if hour is not None:
             self._take(hour, view.wall_ms)

@@ -51,23 +51,44 @@ class Throughput:
         if current is None and Quantity.PACK_CURRENT_A not in view.flawed:
             return
         state, now = self.state, view.mono_ns
-        seconds = state.current.step(now, usable=current is not None, limit_ns=self._limit_ns)
-        usable = current is not None and voltage is not None
-        power_seconds = state.power.step(now, usable=usable, limit_ns=self._limit_ns)
         if current is None:
+            state.current.miss(now)
+            state.power.miss(now)
             return
-        if seconds:
-            charged, discharged = _halves(current, state.last_current_a, seconds)
-            state.charged_as += charged
-            state.discharged_as += discharged
-        state.last_current_a, state.last_wall_ms = current, view.wall_ms
-        if voltage is not None:
-            power = voltage * current
-            if power_seconds:
-                charged, discharged = _halves(power, state.last_power_w, power_seconds)
-                state.charged_ws += charged
-                state.discharged_ws += discharged
-            state.last_power_w = power
+        self._count_charge(current, state.current.step(now, self._limit_ns))
+        state.last_wall_ms = view.wall_ms
+        if voltage is None:
+            state.power.miss(now)
+        else:
+            self._count_energy(voltage * current, state.power.step(now, self._limit_ns))
+
+    def _count_charge(self, now: float, seconds: float) -> None:
+        state = self.state
+        before, state.last_current_a = state.last_current_a, now
+        if not seconds:
+            return
+        if now >= 0 <= before:
+            state.charged_as += (now + before) * seconds / 2
+        elif now <= 0 >= before:
+            state.discharged_as -= (now + before) * seconds / 2
+        else:
+            out, into = (before, now) if now > before else (now, before)
+            state.charged_as += into * seconds / 2
+            state.discharged_as -= out * seconds / 2
+
+    def _count_energy(self, now: float, seconds: float) -> None:
+        state = self.state
+        before, state.last_power_w = state.last_power_w, now
+        if not seconds:
+            return
+        if now >= 0 <= before:
+            state.charged_ws += (now + before) * seconds / 2
+        elif now <= 0 >= before:
+            state.discharged_ws -= (now + before) * seconds / 2
+        else:
+            out, into = (before, now) if now > before else (now, before)
+            state.charged_ws += into * seconds / 2
+            state.discharged_ws -= out * seconds / 2
 
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop of `gap_ns`."""
@@ -124,12 +145,3 @@ class Throughput:
         if rated is None:
             return Reading(Field.FULL_EQUIVALENT_CYCLES, missing=Missing.NOT_DECLARED)
         return replace(counter, method=Method.RATIO_TO_RATED)
-
-
-def _halves(now: float, before: float, seconds: float) -> tuple[float, float]:
-    """Return the trapezoid's parts above and below zero, each end counting to its own side; both non-negative."""
-    if now >= 0 <= before:
-        return (now + before) * seconds / 2, 0.0
-    if now <= 0 >= before:
-        return 0.0, -(now + before) * seconds / 2
-    return max(now, before) * seconds / 2, -min(now, before) * seconds / 2

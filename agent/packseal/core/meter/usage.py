@@ -49,22 +49,22 @@ class Usage:
         self._idle_a = (declared.rated_capacity_ah or 0.0) * IDLE_C_RATE
         self._delivers = delivers
         self._limit_ns = limit_ns
+        self._soc_pct: float | None = None
+        self._hottest_c: float | None = None
         self.state = state
+        self._here = self._place_now()
 
     def feed(self, view: View) -> None:
         """Account for one sample; without a usable current the interval is a gap."""
         state, current = self.state, view.current_a
-        if view.soc_pct is not None:
-            state.soc_pct = view.soc_pct
-        if view.hottest_c is not None:
-            within_c = min(max(view.hottest_c, COLDEST_C), HOTTEST_C)
-            state.temperature_step = int((within_c - COLDEST_C) // TEMPERATURE_STEP_C)
+        if view.soc_pct != self._soc_pct or view.hottest_c != self._hottest_c:
+            self._move(view.soc_pct, view.hottest_c)
         if current is None:
             if Quantity.PACK_CURRENT_A in view.flawed:
-                state.observed.step(view.mono_ns, usable=False, limit_ns=self._limit_ns)
+                state.observed.miss(view.mono_ns)
             return
-        seconds = state.observed.step(view.mono_ns, usable=True, limit_ns=self._limit_ns)
-        idle_a = self._idle_a
+        seconds = state.observed.step(view.mono_ns, self._limit_ns)
+        idle_a, place = self._idle_a, self._here
         mode = CHARGING if current > idle_a else DISCHARGING if current < -idle_a else IDLE
         if mode == state.mode:
             state.seconds[mode] += seconds
@@ -73,21 +73,37 @@ class Usage:
             state.seconds[state.mode] += seconds / 2
             state.mode = mode
         state.last_wall_ms = view.wall_ms
-        if state.soc_pct is not None:
-            step = min(max(int(state.soc_pct / SOC_STEP_PCT), 0), HIGHEST_SOC_STEP)
-            self._place(PER_SOC_STEP * step + state.temperature_step, seconds)
-
-    def _place(self, place: int, seconds: float) -> None:
-        state = self.state
-        before = state.place
-        if place == before:
-            state.places[place] += seconds
+        if place is None:
             return
-        places = state.places
+        if place == state.place:
+            state.places[place] += seconds
+        else:
+            self._change(place, seconds)
+
+    def _move(self, soc_pct: float | None, hottest_c: float | None) -> None:
+        """Take over a new state of charge or temperature; one that is not said stays what it was."""
+        state = self.state
+        self._soc_pct, self._hottest_c = soc_pct, hottest_c
+        if soc_pct is not None:
+            state.soc_pct = soc_pct
+        if hottest_c is not None:
+            within_c = min(max(hottest_c, COLDEST_C), HOTTEST_C)
+            state.temperature_step = int((within_c - COLDEST_C) // TEMPERATURE_STEP_C)
+        self._here = self._place_now()
+
+    def _place_now(self) -> int | None:
+        soc_pct = self.state.soc_pct
+        if soc_pct is None:
+            return None
+        step = min(max(int(soc_pct / SOC_STEP_PCT), 0), HIGHEST_SOC_STEP)
+        return PER_SOC_STEP * step + self.state.temperature_step
+
+    def _change(self, place: int, seconds: float) -> None:
+        before, places = self.state.place, self.state.places
         places[place] = places.get(place, 0.0) + (seconds if before is None else seconds / 2)
         if before is not None:
             places[before] += seconds / 2
-        state.place = place
+        self.state.place = place
 
     def resume(self, gap_ns: int) -> None:
         """Go on after a stop of `gap_ns`."""

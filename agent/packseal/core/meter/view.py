@@ -57,7 +57,9 @@ class Viewer:
         at, get = sample.at, sample.values.get
         voltage_v = get(VOLTAGE)
         hottest_c, coldest_c = get(HOTTEST), get(COLDEST)
-        lowest_v, highest_v = get(LOWEST), get(HIGHEST)
+        lowest_v = highest_v = None
+        if self._reads_cells:
+            lowest_v, highest_v = get(LOWEST), get(HIGHEST)
         cell_v = voltage_v / self._series if voltage_v is not None and self._series is not None else None
         if self._walks_sensors:
             hottest_c, coldest_c = _widened(sample, Quantity.TEMPERATURE_C, hottest_c, coldest_c)
@@ -88,7 +90,7 @@ def _widened(
     """Return the extremes over every place of `quantity` and those that are stated."""
     said = [value for channel, value in sample.values.items() if channel[0] is quantity]
     if said:
-        top, bottom = max(said), min(said)
+        top, bottom = (max(said), min(said)) if len(said) > 1 else (said[0], said[0])
         highest = top if highest is None or top > highest else highest
         lowest = bottom if lowest is None or bottom < lowest else lowest
     return highest, lowest

@@ -1,0 +1,42 @@
+"""What the tracker remembers of one battery."""
+
+import msgspec
+
+CHARGING, DISCHARGING, RESTING = 1, -1, 0
+
+
+class TrackerState(msgspec.Struct):
+    """Running sums, the present stretch of charge, discharge or rest, and this battery's habits."""
+
+    last_ns: int | None = None
+    last_a: float = 0.0
+    last_v: float = 0.0
+    last_low_v: float = 0.0
+    last_high_v: float = 0.0
+    charge_as: float = 0.0
+    moved_as: float = 0.0
+    heated_as: float = 0.0
+    heat: float = 0.0
+    warm_c: float | None = None
+    elapsed_s: float = 0.0
+    gaps_s: float = 0.0
+    tick_s: float = 0.0
+    ticked_as: float = 0.0
+    mode: int = RESTING
+    since_s: float = 0.0
+    since_as: float = 0.0
+    load_a: float = 0.0
+    peak_a: float = 0.0
+    top_v: float = 0.0
+    smooth_v: float = 0.0
+    smooth_a: float = 0.0
+    trail: list[tuple[float, float]] = msgspec.field(default_factory=list)
+    steady_a: float = 0.0
+    steady_as: float = 0.0
+    steady_told: bool = True
+    track_mode: int = RESTING
+    track: list[tuple[float, float, float]] = msgspec.field(default_factory=list)
+    efficiency: float = 0.997
+    full_v: float | None = None
+    tail_a: float | None = None
+    empty_a: float | None = None
