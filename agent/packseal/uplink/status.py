@@ -6,10 +6,26 @@ from dataclasses import dataclass, field
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """What the operator sees of one link.
+
+    `state`: "in use", "ready", or why it is not used. `carries`: what may go over it now, as the names of Take in lower
+    case. Bytes are with what the link's protocols add; `day_limit_bytes` is None without a daily budget.
+    """
+
+    name: str
+    state: str
+    carries: str
+    bytes_today: int
+    day_limit_bytes: int | None
+
+
 @dataclass(slots=True)
 class SyncStatus:
     """What the operator sees. `halted` maps a log id in hex to why the sink does not get on with it.
 
+    `link` is the link in use. `waiting` says what waits for another link or another day, "" when nothing does.
     `notes` is what somebody should act on although it works.
     """
 
@@ -22,12 +38,14 @@ class SyncStatus:
     bytes_sent: int = 0
     records_outstanding: int = 0
     halted: dict[str, str] = field(default_factory=dict)
+    link: str = ""
+    waiting: str = ""
     notes: list[str] = field(default_factory=list)
 
-    def answered(self) -> None:
-        """Note that the sink has given an answer that counts."""
+    def answered(self, over: str = "") -> None:
+        """Note that the sink has given an answer that counts, over one of several links where that is named."""
         if not self.connected:
-            log.info("connected to the sink")
+            log.info("connected to the sink%s", f" over {over}" if over else "")
         self.connected = True
         self.state = "connected"
 
@@ -37,3 +55,10 @@ class SyncStatus:
             log.warning("not connected to the sink: %s", why)
         self.connected = False
         self.state = self.last_error = why
+
+    def rested(self, why: str) -> None:
+        """Note that no link may carry anything at present."""
+        if why != self.state:
+            log.info("nothing is sent: %s", why)
+        self.connected = False
+        self.state = why

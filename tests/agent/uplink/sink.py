@@ -6,20 +6,32 @@ from collections import defaultdict
 from packseal.core import chain, cose, exchange, record
 from packseal.core.chain import Head
 from packseal.core.errors import FormatError, VerifyError
-from packseal.core.exchange import LogEnd, Position, Refusal, Refused, Reply
+from packseal.core.exchange import Early, LogEnd, Position, Refusal, Refused, Reply
+from packseal.core.holes import hole_of
 from packseal.keys.file import FileSigner
+from packseal.uplink.ranges import Ranges, spans
 
 ISSUER = "urn:example:sink:1"
+HOLE = b""
+"""What stands in `stored` for a record that a gap record names as removed."""
 
 
 class TrialSink:
-    """Verifies, stores contiguously, answers with receipts. `busy` refusals are given first, then work begins."""
+    """Verifies, stores contiguously, answers with receipts. `busy` refusals are given first, then work begins.
+
+    What comes early is kept in `early`, at most `early_limit` records of a log; an older sink does not know it.
+    """
 
     def __init__(self, signer: FileSigner, gateway: cose.PublicKey) -> None:
         self._envelope = cose.Envelope(signer, ISSUER, "urn:example:gateway:1")
         self._gateway = gateway
         self.key = signer.public
         self.stored: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        self.early: defaultdict[bytes, dict[int, bytes]] = defaultdict(dict)
+        self.early_limit = 1_000_000
+        self.older = False
+        self.holes: defaultdict[bytes, Ranges] = defaultdict(Ranges)
+        self.whole: defaultdict[bytes, Ranges] = defaultdict(Ranges)
         self.arrivals: list[tuple[float, bytes, int]] = []  # monotonic seconds, log, sequence of what was new
         self.repeated = 0
         self.forks: list[int] = []  # sequence numbers at which another record was shown
@@ -30,17 +42,34 @@ class TrialSink:
         self.requests += 1
         refused: list[Refused] = []
         named: list[bytes] = []
+        held: dict[bytes, list[tuple[int, int]]] = {}
         content = exchange.decode_request(request)
         if isinstance(content, Position):
             for end in content.ends:
                 named.append(end.log_id)
+                self.whole[end.log_id] = Ranges()
                 refused += self._compare(end)
+                held[end.log_id] = spans(sorted(self.early[end.log_id]))
+        elif self.older and (isinstance(content, Early) or content.whole):
+            refused = [Refused(b"", Refusal.BAD_FORMAT, 0, "request kind 3 is unknown")]
         else:
+            take = self._take_early if isinstance(content, Early) else self._take
             for raw in content.records:
                 named.append(record.parse(raw).header.log_id)
-                refused += self._take(raw)
+                refused += take(raw)
+            for stretch in content.whole:
+                named.append(stretch.log_id)
+                self.whole[stretch.log_id].add(stretch.first, stretch.end)
+            for log_id in dict.fromkeys(named):
+                self._join(log_id)
+                if isinstance(content, Early):
+                    held[log_id] = spans(sorted(self.early[log_id]))
         receipts = [self._receipt(log_id) for log_id in dict.fromkeys(named) if self.stored[log_id]]
-        return exchange.encode_reply(Reply(receipts, refused[:1]))
+        return exchange.encode_reply(Reply(receipts, refused[:1], {k: v for k, v in held.items() if v}))
+
+    def present(self, log_id: bytes) -> list[bytes]:
+        """Return what is stored in turn, without the holes."""
+        return [raw for raw in self.stored[log_id] if raw != HOLE]
 
     def _compare(self, end: LogEnd) -> list[Refused]:
         held = len(self.stored[end.log_id])
@@ -54,20 +83,65 @@ class TrialSink:
         if self.busy:
             self.busy -= 1
             return [Refused(log_id, Refusal.BUSY, header.sequence, "later")]
+        self._join(log_id, header.sequence)
         if header.sequence > len(held):
             return [Refused(log_id, Refusal.AHEAD, header.sequence, f"{len(held)} comes next")]
         if header.sequence < len(held):
             return self._take_again(raw, header.sequence, log_id)
+        return self._append(raw)
+
+    def _take_early(self, raw: bytes) -> list[Refused]:
+        header = record.parse(raw).header
+        early = self.early[header.log_id]
+        if self.busy:
+            self.busy -= 1
+            return [Refused(header.log_id, Refusal.BUSY, header.sequence, "later")]
+        if header.sequence in early or header.sequence < len(self.stored[header.log_id]):
+            self.repeated += 1
+            return []
+        if len(early) >= self.early_limit:
+            return [Refused(header.log_id, Refusal.AHEAD, header.sequence, "no room")]
+        self._learn(record.verify(raw, self._gateway))
+        early[header.sequence] = raw
+        self.arrivals.append((time.monotonic(), header.log_id, header.sequence))
+        return []
+
+    def _append(self, raw: bytes, *, new: bool = True) -> list[Refused]:
+        header = record.parse(raw).header
+        log_id, sequence, held = header.log_id, header.sequence, self.stored[header.log_id]
         try:
             entry = record.verify(raw, self._gateway)
-            chain.advance(self._head(log_id), entry)
+            # After a hole the record's own signed word counts for what was before it.
+            word = Head(sequence, header.previous)
+            chain.advance(word if held and held[-1] == HOLE else self._head(log_id), entry)
         except VerifyError as error:
-            return [Refused(log_id, Refusal.BROKEN_CHAIN, header.sequence, str(error))]
+            return [Refused(log_id, Refusal.BROKEN_CHAIN, sequence, str(error))]
         except FormatError as error:
-            return [Refused(log_id, Refusal.BAD_FORMAT, header.sequence, str(error))]
+            return [Refused(log_id, Refusal.BAD_FORMAT, sequence, str(error))]
+        self._learn(entry)
         held.append(raw)
-        self.arrivals.append((time.monotonic(), log_id, header.sequence))
+        if new:
+            self.arrivals.append((time.monotonic(), log_id, sequence))
         return []
+
+    def _join(self, log_id: bytes, end: int = 1 << 40) -> None:
+        """Move on over what came early and what was removed, as far as that goes, but not beyond `end`."""
+        held, early = self.stored[log_id], self.early[log_id]
+        while True:
+            if (raw := early.pop(len(held), None)) is not None:
+                assert not self._append(raw, new=False)
+                continue
+            number = len(held)
+            while number in self.holes[log_id] and number in self.whole[log_id]:
+                number += 1
+            if number > len(held) and (number in early or number == end):
+                held += [HOLE] * (number - len(held))
+                continue
+            return
+
+    def _learn(self, entry: record.Record) -> None:
+        if (hole := hole_of(entry)) is not None:
+            self.holes[entry.header.log_id].add(hole[0], hole[1] + 1)
 
     def _take_again(self, raw: bytes, sequence: int, log_id: bytes) -> list[Refused]:
         self.repeated += 1
