@@ -7,6 +7,7 @@ import pytest
 from packseal import config
 from packseal.config_uplink import Https, Mqtt
 from packseal.core.errors import ConfigError
+from packseal.uplink.route import Proxy, Route
 from packseal_drivers.settings import SocketCan, Stream
 
 GOOD = """\
@@ -62,6 +63,13 @@ def test_a_whole_file_is_read_with_paths_relative_to_it(tmp_path: Path) -> None:
     assert tls.authorities == tmp_path / "ca.pem"
 
 
+def test_an_uplink_has_a_route(tmp_path: Path) -> None:
+    route = 'proxy = "http://me@proxy.example:3128"\nproxy_password_file = "proxy.password"\ninterface = "wwan0"\n'
+    (uplink,) = load(tmp_path, GOOD.replace('host = "', f'{route}keepalive = 30\nhost = "')).uplinks
+    made = Route(Proxy("http", "proxy.example", 3128, "me", tmp_path / "proxy.password"), "wwan0", 30)
+    assert uplink.route(tmp_path) == made
+
+
 def test_https_is_told_by_its_kind(tmp_path: Path) -> None:
     text = GOOD.replace('"mqtt"', '"https"').replace('host = "broker.example"', 'url = "https://sink.example"')
     assert isinstance(load(tmp_path, text).file.uplink, Https)
@@ -72,6 +80,10 @@ def test_https_is_told_by_its_kind(tmp_path: Path) -> None:
     [
         ('journal = "data', 'jornal = "data', ["line 3", "jornal", "allowed are id, key, journal"]),
         ('host = "broker.example"', "host = 7", ["line 8", "uplink.host", "Expected `str`"]),
+        ('host = "broker.example"', 'host = "b"\nproxy = "p.example"', ["line 5", "uplink", "must look like http://"]),
+        ('host = "broker.example"', 'host = "b"\nproxy_password_file = "p"', ["uplink", "needs proxy"]),
+        ('host = "broker.example"', 'host = "b"\ninterface = "a-name-far-too-long"', ["interface", "15 characters"]),
+        ('host = "broker.example"', 'host = "b"\nkeepalive = 4', ["uplink", "from 5 to 1200 seconds"]),
         ('kind = "mqtt"', 'kind = "smoke"', ["line 6", "uplink.kind", "allowed are mqtt, https"]),
         ('kind = "socketcan"', 'kind = "canbus"', ["line 17", "battery[0].link.kind", "socketcan", "stream"]),
         ('channel = "can0"', 'chanel = "can0"', ["line 18", "chanel", "allowed are channel"]),

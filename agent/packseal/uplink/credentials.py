@@ -62,7 +62,8 @@ class Credentials:
         if self._expires is not None and left is not None and left <= WARN_DAYS:
             day = datetime.fromtimestamp(self._expires, UTC).date().isoformat()
             when = f"expires in {left:.0f} days, on {day}" if left > 0 else f"has expired on {day}"
-            notes.append(f"the certificate {self._files.certificate} {when}: renew it")
+            renew = "renew it" if left > URGENT_DAYS else "renew it NOW"
+            notes.append(f"the certificate {self._files.certificate} {when}: {renew}")
         return notes
 
     def days_left(self, now_s: float | None = None) -> float | None:

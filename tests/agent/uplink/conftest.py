@@ -1,7 +1,7 @@
 """Keys, certificates, and every way from a gateway to a sink under one name."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.agent.uplink import certificates as authority
 from tests.agent.uplink.certificates import Certificates
 from tests.agent.uplink.gateway import GATEWAY
+from tests.agent.uplink.proxies import http_proxy
 from tests.agent.uplink.servers import HttpSink, broker, mqtt_sink
 from tests.agent.uplink.sink import TrialSink
 
@@ -19,6 +20,7 @@ from packseal.uplink.https import HttpsUplink
 from packseal.uplink.memory import Faults, MemoryUplink
 from packseal.uplink.mqtt import MqttSettings, MqttUplink
 from packseal.uplink.protocol import Uplink
+from packseal.uplink.route import Proxy, Route
 from packseal.uplink.tls import TlsFiles
 
 REPLY_TIMEOUT_S = 0.5
@@ -60,10 +62,19 @@ def tls(certificates: Certificates) -> TlsFiles:
     return TlsFiles(certificates.authority, certificates.client, certificates.client_key)
 
 
-@pytest.fixture(params=["memory", "mqtt", "mqtt+tls", "http", "https"])
+@pytest.fixture(params=["memory", "mqtt", "mqtt+tls", "http", "https", "mqtt+tls by proxy"])
 def open_way(request: pytest.FixtureRequest, tmp_path: Path, certificates: Certificates, tls: TlsFiles) -> OpenWay:
     """Every implementation of Uplink, connected to a given sink."""
-    secured = (certificates, tls) if request.param in ("mqtt+tls", "https") else (None, None)
+    road, _, proxied = request.param.partition(" by ")
+    secured = (certificates, tls) if road in ("mqtt+tls", "https") else (None, None)
+
+    @contextmanager
+    def routed() -> Iterator[Route]:
+        if not proxied:
+            yield Route()
+            return
+        with http_proxy(tmp_path) as port:  # test_proxy.py has the other pairs of a road and a proxy
+            yield Route(Proxy("http", "127.0.0.1", port))
 
     @asynccontextmanager
     async def memory(sink: TrialSink) -> AsyncIterator[Way]:
@@ -73,10 +84,10 @@ def open_way(request: pytest.FixtureRequest, tmp_path: Path, certificates: Certi
     @asynccontextmanager
     async def mqtt(sink: TrialSink) -> AsyncIterator[Way]:
         faults = Faults()
-        with broker(tmp_path, secured[0]) as port:
+        with routed() as route, broker(tmp_path, secured[0]) as port:
             async with mqtt_sink("localhost", port, secured[0], sink.handle, faults):
                 settings = MqttSettings("localhost", port, secured[1], reply_timeout_s=REPLY_TIMEOUT_S)
-                yield Way(MqttUplink(settings, GATEWAY), faults)
+                yield Way(MqttUplink(settings, GATEWAY, route=route), faults)
 
     @asynccontextmanager
     async def http(sink: TrialSink) -> AsyncIterator[Way]:
@@ -86,4 +97,4 @@ def open_way(request: pytest.FixtureRequest, tmp_path: Path, certificates: Certi
             url = f"{scheme}://localhost:{port}"
             yield Way(HttpsUplink(url, secured[1], reply_timeout_s=REPLY_TIMEOUT_S), faults)
 
-    return {"memory": memory, "mqtt": mqtt, "mqtt+tls": mqtt, "http": http, "https": http}[request.param]
+    return {"memory": memory, "mqtt": mqtt, "mqtt+tls": mqtt, "http": http, "https": http}[road]

@@ -110,6 +110,8 @@ def test_a_certificate_that_expires_is_told_in_time(own: TlsFiles) -> None:
     assert credentials.notes(now) == []
     assert credentials.notes(now + 59 * DAY_S) == []
     assert "expires in 30 days, on " in credentials.notes(now + 60 * DAY_S)[0]
+    assert credentials.notes(now + 82 * DAY_S)[0].endswith(": renew it")
+    assert credentials.notes(now + 83.1 * DAY_S)[0].endswith(": renew it NOW")
     assert "has expired on " in credentials.notes(now + 91 * DAY_S)[0]
     left = credentials.days_left(now)
     assert left is not None
