@@ -44,6 +44,7 @@ class WebServer:
         self.script: list[Told] = []
         self.scripted: Sequence[str] = ("PATCH", "PUT", "POST")
         self.lock = threading.RLock()
+        self.away = False  # every connection is broken off
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -92,6 +93,9 @@ class WebServer:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         asked = Asked(handler.command, handler.path, headers, body)
+        if self.away:
+            handler.close_connection = True
+            return
         with self.lock:
             told = self.script.pop(0) if self.script and asked.method in self.scripted else self.answer(asked)
             self.asked.append(Asked(asked.method, asked.path, headers, body, told.status))
