@@ -115,14 +115,15 @@ def installed(window_s: float, period_s: float) -> Iterator[Installation]:
 
 @contextmanager
 def operator(folder: Path) -> Iterator[int]:
-    """Run a broker and a sink, with the key of a gateway made and enrolled in `folder`; gives the broker's port.
+    """Run a broker and a sink that knows the gateway whose key is in `folder`, made if it is not; gives the port.
 
     Raises:
         InputError: as `installed`.
     """
     with ExitStack() as stack:
-        port = _free_port()
-        key_file.create(folder / "gateway.key")
+        port = free_port()
+        if not (folder / "gateway.key").exists():
+            key_file.create(folder / "gateway.key")
         _call(*SINK, "init", str(folder / "sink"))
         sink_toml = folder / "sink" / "sink.toml"
         sink_toml.write_text(SINK_TOML.format(port=port))
@@ -211,7 +212,8 @@ def mosquitto() -> str:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
