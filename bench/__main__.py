@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "start": "bench.start",
     "pipeline": "bench.pipeline",
     "splice": "bench.splice",
+    "catch-up": "bench.catch_up",
 }
 """Name and module, whose `measure(effort)` returns rows. Imported one by one: a measurement may lack its peer."""
 LONG = {"ten": "bench.ten"}
