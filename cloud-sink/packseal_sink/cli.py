@@ -32,6 +32,9 @@ TEMPLATE = """\
 id = "{id}"
 key = "sink.key"        # sink.pub is its public half: give it to every gateway as sink_key
 database = "sink.db"
+# free_disk_mb = 200      # with less free on the database's disk, gateways are asked to wait
+# early_log_mb = 256      # of one log, stored before its turn
+# early_mb = 4096         # of all logs
 
 [http]
 host = "127.0.0.1"

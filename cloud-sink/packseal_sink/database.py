@@ -9,76 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from packseal.core.errors import StorageError
+from packseal_sink.schema import SCHEMA, SCHEMA_VERSION, upgrade
 
 APPLICATION_ID = 0x5053534B  # "PSSK", in the file's header at offset 68 (https://sqlite.org/fileformat2.html §1.3.10)
-SCHEMA_VERSION = 1
 BUSY_S = 5.0  # `packseal-sink gateway add` writes beside a running sink for a moment
-
-SCHEMA = """
-CREATE TABLE gateway (
-    id INTEGER PRIMARY KEY,
-    kid BLOB NOT NULL UNIQUE,
-    pem TEXT NOT NULL,
-    issuer TEXT NOT NULL,
-    name TEXT NOT NULL,
-    added_ms INTEGER NOT NULL,
-    removed_ms INTEGER  -- its records stay, new ones are refused
-) STRICT;
-CREATE TABLE log (
-    id INTEGER PRIMARY KEY,
-    log_id BLOB NOT NULL UNIQUE,
-    gateway INTEGER NOT NULL REFERENCES gateway,
-    subject TEXT NOT NULL,
-    next_sequence INTEGER NOT NULL,
-    hash BLOB NOT NULL,
-    last_received_ms INTEGER NOT NULL,
-    last_wall_ms INTEGER NOT NULL,
-    snapshot_sequence INTEGER
-) STRICT;
-CREATE INDEX log_by_subject ON log (subject);
-CREATE TABLE record (
-    id INTEGER PRIMARY KEY,  -- log.id << 40 | sequence: a log is one stretch of the B-tree
-    kind INTEGER NOT NULL,
-    code INTEGER,  -- of an event, gap or lifecycle entry
-    wall_ms INTEGER NOT NULL,
-    received_ms INTEGER NOT NULL,
-    hash BLOB NOT NULL,
-    raw BLOB NOT NULL
-) STRICT;
-CREATE INDEX notable_record ON record (id, kind, code) WHERE kind > 2;  -- events, gaps and lifecycle entries
-CREATE TABLE reading (
-    log INTEGER NOT NULL REFERENCES log,
-    field INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    wall_ms INTEGER NOT NULL,
-    value REAL,
-    missing INTEGER,
-    originator INTEGER NOT NULL,
-    method INTEGER NOT NULL,
-    last_update_ms INTEGER NOT NULL,
-    uncertainty REAL,
-    coverage REAL,
-    PRIMARY KEY (log, field, sequence)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE tally (
-    gateway INTEGER NOT NULL,  -- 0: no enrolled one
-    log INTEGER NOT NULL,  -- 0: no known one
-    what TEXT NOT NULL,
-    count INTEGER NOT NULL,
-    PRIMARY KEY (gateway, log, what)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE refusal (
-    id INTEGER PRIMARY KEY,
-    gateway INTEGER NOT NULL,
-    log INTEGER NOT NULL,
-    log_id BLOB NOT NULL,
-    code INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    at_ms INTEGER NOT NULL
-) STRICT;
-CREATE INDEX refusal_by_log ON refusal (log, code, id);
-"""
 
 _SETTINGS = (
     "PRAGMA synchronous = FULL",  # with NORMAL a power cut can take back what a receipt has promised
@@ -170,6 +104,11 @@ class Database:
         if self._pragma("application_id") != APPLICATION_ID:
             raise StorageError(f"{self.path} is not a packseal sink's database: name another file")
         version = self._pragma("user_version")
+        if write and 0 < version < SCHEMA_VERSION:
+            self._upgrade()
+            version = SCHEMA_VERSION
+        if version < SCHEMA_VERSION:
+            raise StorageError(f"{self.path} is of an older version: packseal-sink run brings it up to date")
         if version != SCHEMA_VERSION:
             raise StorageError(f"{self.path} has schema version {version}; this program knows {SCHEMA_VERSION}")
 
@@ -180,6 +119,13 @@ class Database:
         self.connection.execute("PRAGMA journal_mode = WAL")
         marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
         self.connection.executescript(f"BEGIN; {SCHEMA} {marks} COMMIT;")
+
+    def _upgrade(self) -> None:
+        with self.transaction() as connection:
+            version = self._pragma("user_version")  # another process may have been faster
+            if version < SCHEMA_VERSION:
+                upgrade(connection, version)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

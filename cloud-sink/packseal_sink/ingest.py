@@ -1,15 +1,21 @@
 """The sink's side of the exchange: one request in, one reply out. HTTPS and MQTT both call `Ingest.handle`."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from packseal.core import cose, exchange
 from packseal.core.errors import FormatError, StorageError
-from packseal.core.exchange import LogEnd, Position, Refusal, Refused, Reply, Request
+from packseal.core.exchange import Batch, Early, LogEnd, Position, Refusal, Refused, Reply, Request
+from packseal.core.record import Record
+from packseal_sink.draft import Draft
 from packseal_sink.gatekeeper import TEXT_LIMIT, Gatekeeper
-from packseal_sink.ledger import Draft, Ledger, WaitingRoom
-from packseal_sink.store import Change, Store
+from packseal_sink.ledger import Ledger, Limits, Note
+from packseal_sink.pressure import Bounds, Pressure
+from packseal_sink.ranges import Range
+from packseal_sink.store import Store
+from packseal_sink.waiting import WaitingRoom
+from packseal_sink.writing import Change
 
 NO_LOG = NO_KID = b""
 
@@ -36,6 +42,8 @@ class Ingest:
         issuer: the sink's URI, which its receipts carry.
         now_ms: returns the UTC time in milliseconds.
         room: the waiting room; a default one when None.
+        limits: of what is held early.
+        pressure: tells when nothing more can be taken; None looks at no disk.
 
     Raises:
         StorageError: the store cannot be read.
@@ -48,12 +56,16 @@ class Ingest:
         issuer: str,
         now_ms: Callable[[], int],
         room: WaitingRoom | None = None,
+        *,
+        limits: Limits | None = None,
+        pressure: Pressure | None = None,
     ) -> None:
         self._store = store
         self._signer = signer
         self._issuer = issuer
         self._now_ms = now_ms
-        self._ledger = Ledger(store.states(), room or WaitingRoom())
+        self._ledger = Ledger(store.states(), store.asides(), room or WaitingRoom(), limits or Limits())
+        self._pressure = pressure or Pressure(store.folder, Bounds())
         self._gatekeeper = Gatekeeper(store.gateways, store.version)
         self._lock = threading.Lock()
         self._receipts = 0
@@ -72,58 +84,133 @@ class Ingest:
             content = exchange.decode_request(request)
         except FormatError as error:
             content = error
-        with self._lock:
-            try:
-                reply = self._answer(content)
-            except StorageError as error:
-                reply = Reply(refused=(self._busy(NO_LOG, error),))
+        if not self._lock.acquire(timeout=self._pressure.bounds.wait_s):
+            busy = self._busy(NO_LOG, StorageError("the sink's database is slow and others wait: try again in 10 s"))
+            return exchange.encode_reply(Reply(refused=(busy,)))
+        try:
+            reply = self._answer(content)
+        except StorageError as error:
+            reply = Reply(refused=(self._busy(NO_LOG, error),))
+        finally:
+            self._lock.release()
         return exchange.encode_reply(reply)
+
+    @property
+    def is_ripe(self) -> bool:
+        """Whether records held early can be moved into their logs now."""
+        return bool(self._ledger.ripe)
+
+    def move(self) -> None:
+        """Move early records into their logs, some of them: other requests are answered between two calls.
+
+        Raises:
+            StorageError: nothing was moved.
+        """
+        with self._lock:
+            draft = Draft(self._ledger, self._store)
+            for log_id in list(self._ledger.ripe)[:1]:
+                draft.follow(log_id)
+            self._settle(draft)
 
     def _answer(self, content: Request | FormatError) -> Reply:
         if isinstance(content, FormatError):
             refused = Refused(NO_LOG, Refusal.BAD_FORMAT, 0, str(content)[:TEXT_LIMIT])
-            self._commit(Change(refused=((refused, NO_KID),)))
+            self._commit(Change(refused=(Note(refused, NO_KID),)))
             return Reply(refused=(refused,))
-        return self._position(content.ends) if isinstance(content, Position) else self._batch(content.records)
+        if isinstance(content, Position):
+            return self._position(content.ends)
+        trouble = self._pressure.trouble()
+        if trouble:
+            return Reply(refused=(self._busy(NO_LOG, StorageError(trouble)),))
+        return self._records(content)
 
-    def _batch(self, records: Iterable[bytes]) -> Reply:
-        now_ms = self._now_ms()
-        self._ledger.room.expire(now_ms)
+    def _records(self, content: Batch | Early) -> Reply:
+        self._ledger.room.expire(self._now_ms())
         self._gatekeeper.refresh()
-        draft = Draft(self._ledger, self._store.hash_at)
-        for raw in records:
-            entry = self._gatekeeper.admit(raw)
-            if isinstance(entry, tuple):
-                draft.refuse(*entry)
-                if not entry[0].log_id:
-                    break  # bytes that are no record: what follows them is not worth the work
-            else:
-                draft.take(entry)
+        draft = Draft(self._ledger, self._store)
+        early = isinstance(content, Early)
+        taken = self._taken(content, draft) if content.whole else self._admitted(content.records, draft)
+        numbers: dict[bytes, list[int]] = {}
+        for entry in taken:
+            draft.take(entry, early=early)
+            if early:
+                numbers.setdefault(entry.header.log_id, []).append(entry.header.sequence)
+        for stretch in content.whole:
+            draft.follow(stretch.log_id)
         try:
-            self._commit(Change(draft.states, draft.stored, draft.duplicates, draft.refused))
+            self._settle(draft)
         except StorageError as error:
             # Nothing of this batch is stored, so nothing of it may count: the ledger stays as it was.
             return Reply(refused=tuple(self._busy(log_id, error) for log_id in draft.touched))
-        self._ledger.apply(draft, now_ms)
-        return Reply(self._write_receipts(draft.touched), tuple(refused for refused, _ in draft.refused))
+        return Reply(self._write_receipts(draft.touched), draft.told, self._held(numbers))
 
-    def _position(self, ends: Iterable[LogEnd]) -> Reply:
-        refused: list[tuple[Refused, bytes]] = []
-        named: dict[bytes, None] = {}
+    def _taken(self, content: Batch | Early, draft: Draft) -> Sequence[Record]:
+        """Return the records in order, so that none is passed over which comes later in the same request."""
+        entries = sorted(self._admitted(content.records, draft), key=lambda entry: entry.header.sequence)
+        if not draft.refused:  # what is refused was not sent
+            draft.believe(content.whole)
+        return entries
+
+    def _admitted(self, records: Iterable[bytes], draft: Draft) -> Iterable[Record]:
+        for raw in records:
+            entry = self._gatekeeper.admit(raw)
+            if isinstance(entry, Record):
+                yield entry
+            else:
+                draft.refuse(*entry)
+                if not entry[0].log_id:
+                    return  # bytes that are no record: what follows them is not worth the work
+
+    def _held(self, numbers: Mapping[bytes, Iterable[int]]) -> dict[bytes, list[Range]]:
+        """Return the ranges held early that the numbers are in."""
+        held: dict[bytes, list[Range]] = {}
+        for log_id, sequences in numbers.items():
+            ranges = map(self._ledger.aside(log_id).early.range_of, sequences)
+            found = sorted({held_range for held_range in ranges if held_range is not None})
+            if found:
+                held[log_id] = found
+        return held
+
+    def _position(self, ends: Sequence[LogEnd]) -> Reply:
+        named = dict.fromkeys(end.log_id for end in ends)
+        draft = Draft(self._ledger, self._store)
         shared: list[LogEnd] = []
         for end in ends:
-            named[end.log_id] = None
             # It sends again from where the sink stands, so what waited is not needed.
             self._ledger.room.drop(end.log_id)
-            problem = self._ledger.compare(end, self._store.hash_at)
+            problem = self._ledger.compare(end, self._store)
             if problem is not None:
-                refused.append((problem, self._ledger.states[end.log_id].kid))
-                if problem.code is Refusal.ROLLBACK and end.next_sequence > 0:
+                draft.refuse(problem, self._ledger.states[end.log_id].kid, end.hash)
+                if (
+                    problem.code is Refusal.ROLLBACK
+                    and self._store.hash_at(end.log_id, end.next_sequence - 1) == end.hash
+                ):
                     shared.append(end)
-        self._commit(Change(refused=refused))
+            draft.follow(end.log_id)
+        self._settle(draft)
         # Before the newest, for a reader keeps the last: by these a gateway finds out how far its history is ours.
         receipts = [self._receipt(end.log_id, end.next_sequence - 1, end.hash) for end in shared]
-        return Reply((*receipts, *self._write_receipts(named)), tuple(problem for problem, _ in refused))
+        asides = ((log_id, self._ledger.aside(log_id).early) for log_id in named)
+        held = {log_id: early.lowest(exchange.MAX_HELD_RANGES) for log_id, early in asides if early}
+        return Reply((*receipts, *self._write_receipts(named)), draft.told, held)
+
+    def _settle(self, draft: Draft) -> None:
+        """Store what a draft has decided, and only then let it count."""
+        self._commit(
+            Change(
+                states=draft.states,
+                stored=draft.stored,
+                early=draft.early,
+                holes=draft.holes,
+                moved=draft.moved,
+                dropped=draft.dropped,
+                duplicates=draft.duplicates,
+                refused=draft.refused,
+            )
+        )
+        self._ledger.apply(draft, self._now_ms())
+        for log_id in {log_id for log_id, _, _ in draft.dropped}:
+            self._ledger.correct(log_id, self._store.aside(log_id))
 
     def _commit(self, change: Change) -> None:
         if not change.is_empty:
@@ -136,7 +223,7 @@ class Ingest:
         receipts = []
         for log_id in logs:
             state = self._ledger.states.get(log_id)
-            if state is not None:
+            if state is not None and state.head.next_sequence:
                 receipts.append(self._receipt(log_id, state.head.next_sequence - 1, state.head.previous))
         return tuple(receipts)
 

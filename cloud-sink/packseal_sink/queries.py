@@ -9,8 +9,8 @@ from packseal.core.bodies import Kind, LifecycleCode
 from packseal.core.exchange import Refusal
 from packseal.core.passport import Field
 from packseal.core.sample import EventCode
-from packseal_sink.store import record_row
 from packseal_sink.views import Battery, Counts, Log, RefusalView, utc_text
+from packseal_sink.writing import record_row
 
 _LOGS = """
 SELECT log.id, log.log_id, log.subject, gateway.issuer, gateway.name, gateway.kid, log.next_sequence,

@@ -11,7 +11,7 @@ from packseal_sink import queries
 from packseal_sink.database import Database
 from packseal_sink.history import Histories
 from packseal_sink.present import notable_view, snapshot_view, verify_again
-from packseal_sink.store import NOBODY, Gateway, read_gateways, record_row
+from packseal_sink.store import Gateway, read_gateways
 from packseal_sink.views import (
     Battery,
     Counts,
@@ -25,6 +25,7 @@ from packseal_sink.views import (
     Tallies,
     utc_text,
 )
+from packseal_sink.writing import NOBODY, record_row
 
 NOTABLE_LIMIT = 100
 REFUSAL_LIMIT = 20
@@ -98,7 +99,7 @@ class Reader:
         with self._database.reading() as connection:
             log, _ = _find(connection, subject)
             rows = connection.execute(
-                "SELECT raw FROM record WHERE kind > 2 AND id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
+                "SELECT raw FROM record WHERE kind > 2 AND kind < 6 AND id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
                 (record_row(log, 0), record_row(log + 1, 0) - 1, limit),
             ).fetchall()
         return [notable_view(record.parse(raw)) for (raw,) in rows]

@@ -12,11 +12,13 @@ from typing import Self
 import uvicorn
 
 from packseal import __version__
-from packseal.core.errors import InputError
+from packseal.core.errors import InputError, StorageError
 from packseal.keys import file
 from packseal_sink.database import Database, Lock
 from packseal_sink.ingest import Condition, Ingest
+from packseal_sink.ledger import Limits
 from packseal_sink.mqtt import MqttServer, MqttState
+from packseal_sink.pressure import Bounds, Pressure
 from packseal_sink.reader import Reader
 from packseal_sink.settings import Configuration, is_loopback
 from packseal_sink.store import Store
@@ -28,6 +30,8 @@ from packseal_sink.web.pages import Pages
 
 STOP_S = 10
 BACKLOG = 512
+MOVE_LOOK_S, MOVE_PAUSE_S, MOVE_AGAIN_S = 0.5, 0.02, 30.0
+"""Between two looks, between two steps so that requests come in between, and after a failure."""
 
 
 def now_ms() -> int:
@@ -86,7 +90,7 @@ class Service:
             stack.callback(store.close)
             reading = Database(path, write=False)
             stack.callback(reading.close)
-            self._ingest = Ingest(Store(store), self._signer, settings.sink.id, now_ms)
+            self._ingest = self._make_ingest(Store(store))
             self._reader = Reader(reading, now_ms)
             self._tls = self._server_tls()
             self._socket = stack.enter_context(_listen(settings.http.host, settings.http.port))
@@ -114,7 +118,8 @@ class Service:
         serving = asyncio.create_task(server.serve(sockets=[self._socket]), name="http")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         self._announce()
-        tasks = {serving, stopping, *(() if mqtt is None else (mqtt,))}
+        moving = asyncio.create_task(move_early(self._ingest, self._tell), name="move early records")
+        tasks = {serving, stopping, moving, *(() if mqtt is None else (mqtt,))}
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         for task in tasks - {serving}:
@@ -139,6 +144,12 @@ class Service:
             mqtt=None if self._mqtt is None else self._mqtt.state,
         )
 
+    def _make_ingest(self, store: Store) -> Ingest:
+        sink = self._configuration.settings.sink
+        limits = Limits(sink.early_log_mb << 20, sink.early_mb << 20)
+        pressure = Pressure(store.folder, Bounds(free_bytes=sink.free_disk_mb << 20))
+        return Ingest(store, self._signer, sink.id, now_ms, limits=limits, pressure=pressure)
+
     def _announce(self) -> None:
         self._tell(f"listening on {self.url}")
         host = self._configuration.settings.http.host
@@ -152,6 +163,18 @@ class Service:
         path = self._configuration.path
         authorities = self._configuration.optional_path(http.client_authorities)
         return server_context(path(http.certificate), path(http.key), authorities, self._tell)
+
+
+async def move_early(ingest: Ingest, tell: Callable[[str], None]) -> None:
+    """Move early records into their logs whenever some can be, a few at a time, until cancelled."""
+    while True:
+        await asyncio.sleep(MOVE_PAUSE_S if ingest.is_ripe else MOVE_LOOK_S)
+        if ingest.is_ripe:
+            try:
+                await asyncio.to_thread(ingest.move)
+            except StorageError as error:
+                tell(f"records held early stay where they are: {error}")
+                await asyncio.sleep(MOVE_AGAIN_S)
 
 
 def _with_receipts(tallies: Tallies, more: int) -> Tallies:

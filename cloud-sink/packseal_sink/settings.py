@@ -24,6 +24,12 @@ class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sink's URI, which its receipts carry."""
     key: str = "sink.key"
     database: str = "sink.db"
+    free_disk_mb: Annotated[int, msgspec.Meta(ge=0)] = 200
+    """Megabytes (2^20 bytes) that stay free on the database's disk: with less, gateways are told `busy`."""
+    early_log_mb: Annotated[int, msgspec.Meta(ge=1)] = 256
+    """How much of one log is stored before its turn; beyond it the gateway is asked to send in order."""
+    early_mb: Annotated[int, msgspec.Meta(ge=1)] = 4096
+    """The same over all logs."""
 
     def __post_init__(self) -> None:
         check_uri(self.id, "id")

@@ -1,28 +1,16 @@
 """What the sink keeps: gateways, logs, records, readings, tallies and refusals. One batch is one transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
-from packseal.core import cose
-from packseal.core.bodies import Body, Event, Gap, Kind, Lifecycle
+from packseal.core import cose, record
 from packseal.core.chain import Head
 from packseal.core.errors import InputError
-from packseal.core.exchange import Refused
-from packseal.core.passport import Snapshot
-from packseal.core.record import Record
 from packseal_sink.database import Database
-from packseal_sink.ledger import LogState
-
-SEQUENCE_BITS = 40
-MAX_WALL_MS = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z: later times are filed under it, so that a mad clock cannot overflow a column or a date."""
-
-MAX_INTEGER = (1 << 63) - 1
-REFUSALS_KEPT = 50
-"""The newest refusals kept in full, for each log and code; all are counted."""
-
-NOBODY = 0
+from packseal_sink.draft import SEQUENCE_BITS
+from packseal_sink.ledger import Aside, Link, LogState
+from packseal_sink.writing import NOBODY, Change, record_row, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +25,6 @@ class Gateway:
     removed_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one request leaves behind. `receipts` are those issued since the last change."""
-
-    states: Mapping[bytes, LogState] = field(default_factory=dict)
-    stored: Sequence[Record] = ()
-    duplicates: Mapping[bytes, int] = field(default_factory=dict)
-    refused: Sequence[tuple[Refused, bytes]] = ()
-    receipts: int = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write."""
-        return not (self.stored or self.duplicates or self.refused)
-
-
 class Store:
     """Writes the sink's database. For one thread; readers use connections of their own."""
 
@@ -60,6 +32,11 @@ class Store:
         self._database = database
         with database.reading() as connection:
             self._rows: dict[bytes, int] = dict(connection.execute("SELECT log_id, id FROM log"))
+
+    @property
+    def folder(self) -> Path:
+        """Where the database is."""
+        return self._database.path.parent
 
     def gateways(self) -> dict[bytes, Gateway]:
         """Return every gateway that is or was enrolled, by kid; raises StorageError."""
@@ -133,15 +110,53 @@ class Store:
             found = connection.execute("SELECT hash FROM record WHERE id = ?", (record_row(row, sequence),)).fetchone()
         return None if found is None else bytes(found[0])
 
+    def link_at(self, log_id: bytes, sequence: int) -> Link | None:
+        """Return how the record stored in its turn or early is chained; raises StorageError."""
+        row = self._rows.get(log_id)
+        if row is None or sequence >> SEQUENCE_BITS:
+            return None
+        with self._database.reading() as connection:
+            found = connection.execute("SELECT raw FROM record WHERE id = ?", (record_row(row, sequence),)).fetchone()
+        if found is None:
+            return None
+        entry = record.parse(found[0])
+        return Link(entry.hash, entry.header.previous, len(entry.raw))
+
+    def early_links(self, log_id: bytes, first: int, limit: int) -> dict[int, Link]:
+        """Return how early records from `first` on are chained, at most `limit`; raises StorageError."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_EARLY_LINKS, (self._rows.get(log_id, NOBODY), first, limit)).fetchall()
+        return {sequence: Link(digest, previous, size) for sequence, digest, previous, size in rows}
+
+    def asides(self) -> dict[bytes, Aside]:
+        """Return what stands beside every log's chain; raises StorageError."""
+        return {log_id: aside for log_id in self._rows if (aside := self.aside(log_id)).early or aside.holes}
+
+    def aside(self, log_id: bytes) -> Aside:
+        """Return what stands beside one log's chain; raises StorageError."""
+        row = self._rows.get(log_id, NOBODY)
+        aside = Aside()
+        with self._database.reading() as connection:
+            for sequence, size in connection.execute("SELECT sequence, size FROM early WHERE log = ?", (row,)):
+                aside.early.add(sequence, sequence + 1)
+                aside.early_bytes += size
+            places = (record_row(row, 0), record_row(row + 1, 0) - 1)
+            for first, last in connection.execute("SELECT first, last FROM hole WHERE id BETWEEN ? AND ?", places):
+                aside.holes.add(first, last + 1)
+        return aside
+
     def commit(self, change: Change, now_ms: int) -> None:
         """Write `change` durably, or nothing of it; raises StorageError."""
         with self._database.transaction() as connection:
-            fresh = _write_logs(connection, change, self._rows, now_ms)
-            rows = self._rows | fresh
-            _write_records(connection, change.stored, rows, now_ms)
-            _write_tallies(connection, change, rows)
-            _write_refusals(connection, change.refused, rows, now_ms)
+            rows = write(connection, change, self._rows, now_ms)
         self._rows = rows
+
+
+_EARLY_LINKS = """
+SELECT early.sequence, record.hash, early.previous, early.size
+FROM early JOIN record ON record.id = early.log << 40 | early.sequence
+WHERE early.log = ? AND early.sequence >= ? ORDER BY early.sequence LIMIT ?
+"""
 
 
 def read_gateways(connection: sqlite3.Connection) -> dict[bytes, Gateway]:
@@ -151,143 +166,3 @@ def read_gateways(connection: sqlite3.Connection) -> dict[bytes, Gateway]:
         kid: Gateway(row, cose.public_key_from_pem(pem.encode()), issuer, name, added_ms, removed_ms)
         for row, kid, pem, issuer, name, added_ms, removed_ms in rows
     }
-
-
-def record_row(log_row: int, sequence: int) -> int:
-    """Return the row id of a record; a log's records are neighbours."""
-    return log_row << SEQUENCE_BITS | sequence
-
-
-def bounded_ms(wall_ms: int) -> int:
-    """Return `wall_ms` brought into what a column and a date can hold."""
-    return min(max(wall_ms, 0), MAX_WALL_MS)
-
-
-def _write_logs(
-    connection: sqlite3.Connection, change: Change, rows: Mapping[bytes, int], now_ms: int
-) -> dict[bytes, int]:
-    fresh: dict[bytes, int] = {}
-    for state in change.states.values():
-        if state.log_id not in rows:
-            cursor = connection.execute(
-                "INSERT INTO log (log_id, gateway, subject, next_sequence, hash, last_received_ms, last_wall_ms)"
-                " SELECT ?, id, ?, 0, x'', 0, 0 FROM gateway WHERE kid = ?",
-                (state.log_id, state.subject, state.kid),
-            )
-            fresh[state.log_id] = cursor.lastrowid or NOBODY
-    newest: dict[bytes, tuple[int, int | None]] = {}
-    for entry in change.stored:
-        log_id, header = entry.header.log_id, entry.header
-        snapshot = header.sequence if entry.kind is Kind.SNAPSHOT else newest.get(log_id, (0, None))[1]
-        newest[log_id] = (bounded_ms(header.wall_ms), snapshot)
-    for log_id, (wall_ms, snapshot) in newest.items():
-        head = change.states[log_id].head
-        connection.execute(
-            "UPDATE log SET next_sequence = ?, hash = ?, last_received_ms = ?, last_wall_ms = ?,"
-            " snapshot_sequence = coalesce(?, snapshot_sequence) WHERE log_id = ?",
-            (head.next_sequence, head.previous, now_ms, wall_ms, snapshot, log_id),
-        )
-    return fresh
-
-
-def _write_records(
-    connection: sqlite3.Connection, stored: Sequence[Record], rows: Mapping[bytes, int], now_ms: int
-) -> None:
-    connection.executemany(
-        "INSERT INTO record (id, kind, code, wall_ms, received_ms, hash, raw) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            (
-                record_row(rows[entry.header.log_id], entry.header.sequence),
-                int(entry.kind),
-                _code(entry.body),
-                bounded_ms(entry.header.wall_ms),
-                now_ms,
-                entry.hash,
-                entry.raw,
-            )
-            for entry in stored
-        ),
-    )
-    connection.executemany(
-        "INSERT INTO reading (log, field, sequence, wall_ms, value, missing, originator, method, last_update_ms,"
-        " uncertainty, coverage) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (row for entry in stored for row in _reading_rows(entry, rows[entry.header.log_id])),
-    )
-
-
-def _code(body: Body) -> int | None:
-    match body:
-        case Event() | Lifecycle():
-            return int(body.code)
-        case Gap():
-            return int(body.cause)
-        case _:
-            return None
-
-
-def _reading_rows(entry: Record, log_row: int) -> Iterable[tuple[int | float | None, ...]]:
-    if not isinstance(entry.body, Snapshot):
-        return
-    for reading in entry.body.readings:
-        yield (
-            log_row,
-            reading.field.code,
-            entry.header.sequence,
-            bounded_ms(entry.header.wall_ms),
-            reading.value,
-            None if reading.missing is None else int(reading.missing),
-            int(reading.originator),
-            int(reading.method),
-            bounded_ms(reading.last_update_ms),
-            reading.uncertainty,
-            reading.coverage,
-        )
-
-
-def _write_tallies(connection: sqlite3.Connection, change: Change, rows: Mapping[bytes, int]) -> None:
-    tallies: dict[tuple[bytes, str], int] = {}
-    for entry in change.stored:
-        for what, count in ((f"records.{entry.kind.name.lower()}", 1), ("bytes", len(entry.raw))):
-            place = (entry.header.log_id, what)
-            tallies[place] = tallies.get(place, 0) + count
-    lines = [(NOBODY, rows[log_id], what, count) for (log_id, what), count in tallies.items()]
-    lines += [(NOBODY, rows.get(log_id, NOBODY), "duplicates", count) for log_id, count in change.duplicates.items()]
-    for refused, kid in change.refused:
-        gateway = _gateway_row(connection, kid)
-        lines.append((gateway, rows.get(refused.log_id, NOBODY), f"refused.{refused.code.name.lower()}", 1))
-    if change.receipts:
-        lines.append((NOBODY, NOBODY, "receipts", change.receipts))
-    connection.executemany(
-        "INSERT INTO tally (gateway, log, what, count) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET count = count + excluded.count",
-        lines,
-    )
-
-
-def _write_refusals(
-    connection: sqlite3.Connection, refused: Iterable[tuple[Refused, bytes]], rows: Mapping[bytes, int], now_ms: int
-) -> None:
-    for entry, kid in refused:
-        log = rows.get(entry.log_id, NOBODY)
-        connection.execute(
-            "INSERT INTO refusal (gateway, log, log_id, code, sequence, text, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                _gateway_row(connection, kid),
-                log,
-                entry.log_id,
-                int(entry.code),
-                min(entry.sequence, MAX_INTEGER),
-                entry.text,
-                now_ms,
-            ),
-        )
-        connection.execute(
-            "DELETE FROM refusal WHERE log = :log AND code = :code AND id <= (SELECT id FROM refusal"
-            " WHERE log = :log AND code = :code ORDER BY id DESC LIMIT 1 OFFSET :kept)",
-            {"log": log, "code": int(entry.code), "kept": REFUSALS_KEPT},
-        )
-
-
-def _gateway_row(connection: sqlite3.Connection, kid: bytes) -> int:
-    found = connection.execute("SELECT id FROM gateway WHERE kid = ?", (kid,)).fetchone()
-    return NOBODY if found is None else int(found[0])

@@ -17,7 +17,8 @@ from packseal.keys.file import FileSigner
 from packseal_sink.database import Database
 from packseal_sink.ingest import Ingest
 from packseal_sink.reader import Reader
-from packseal_sink.store import Store, record_row
+from packseal_sink.store import Store
+from packseal_sink.writing import record_row
 
 MANY = 50_000
 PAGE_CHARACTERS = 500_000  # a page of points, not of snapshots

@@ -88,6 +88,7 @@ def test_a_full_disk_answers_busy_says_so_and_takes_up_again(
     small_disk: Path, gateway_key: FileSigner, long_log: list[bytes]
 ) -> None:
     running = SinkProcess(small_disk / "sink")
+    running.edit("# free_disk_mb = 200", "free_disk_mb = 0")
     running.enrol(pem_of(gateway_key), GATEWAY)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(300_000))

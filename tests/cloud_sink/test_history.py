@@ -5,8 +5,8 @@ import sqlite3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from packseal_sink.database import SCHEMA
 from packseal_sink.history import Histories, Row
+from packseal_sink.schema import SCHEMA
 
 VALUES = st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1, max_size=400)
 

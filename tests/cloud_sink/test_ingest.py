@@ -18,9 +18,9 @@ from packseal.core.exchange import LogEnd, Refusal, Refused, Reply
 from packseal.keys.file import FileSigner
 from packseal_sink.database import Database
 from packseal_sink.ingest import Ingest
-from packseal_sink.ledger import WaitingRoom
 from packseal_sink.reader import Reader
 from packseal_sink.store import Store
+from packseal_sink.waiting import WaitingRoom
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 COUNT = 24

@@ -15,7 +15,8 @@ from packseal.core.exchange import verify_receipt
 from packseal.core.record import Record, record_hash
 from packseal.journal.store import Journal, Log, LogKind
 from packseal_sink.database import Database
-from packseal_sink.store import SEQUENCE_BITS, record_row
+from packseal_sink.draft import SEQUENCE_BITS
+from packseal_sink.writing import record_row
 
 Keys = Mapping[str, cose.PublicKey]
 
