@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from packseal.core.errors import InputError
+from packseal.core.errors import FormatError, InputError
+from packseal.uplink.expiry import expiry
 from packseal.uplink.tls import TlsFiles, context
 
 log = logging.getLogger(__name__)
@@ -90,11 +91,7 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
 
 def _expiry(certificate: Path | None) -> float | None:
     """Return when the certificate expires, in UTC seconds; raises InputError."""
-    if certificate is None:
-        return None
-    from cryptography import x509  # noqa: PLC0415 - 1.6 MB, only for gateways that have a certificate
-
     try:
-        return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc.timestamp()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{certificate} is no certificate in PEM: {error}") from error
+        return None if certificate is None else expiry(certificate.read_text("ascii", "replace"))
+    except (OSError, FormatError) as error:
+        raise InputError(f"{certificate}: {error}") from error

@@ -1,16 +1,19 @@
 """Certificates are renewed under a running uplink; a half-written set is never used."""
 
 import asyncio
+import ssl
 import time
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from tests.agent.uplink.certificates import Certificates, issue
 from tests.agent.uplink.gateway import GATEWAY
 from tests.agent.uplink.servers import HttpSink, broker, mqtt_sink
 
-from packseal.core.errors import InputError
+from packseal.core.errors import FormatError, InputError
 from packseal.uplink.credentials import DAY_S, Credentials
+from packseal.uplink.expiry import expiry
 from packseal.uplink.https import HttpsUplink
 from packseal.uplink.memory import Faults
 from packseal.uplink.mqtt import MqttSettings, MqttUplink
@@ -122,3 +125,19 @@ def test_what_cannot_be_used_to_begin_with_is_refused(own: TlsFiles) -> None:
     put(own, b"nothing", None)
     with pytest.raises(InputError, match=r"own\.pem"):
         Credentials(own)
+
+
+@pytest.mark.parametrize("days", [1, 20_000], ids=["in the 2020s", "after 2050"])
+def test_a_certificates_end_is_what_a_whole_reader_says(certificates: Certificates, days: int) -> None:
+    pem, key = issue(certificates, "any", days=days)
+    whole = x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    assert expiry((key + pem + certificates.authority.read_bytes()).decode()) == whole
+
+
+@pytest.mark.parametrize("size", [0, 40, 300])
+def test_a_certificate_that_is_cut_off_has_no_end(certificates: Certificates, size: int) -> None:
+    with pytest.raises(FormatError):
+        expiry(certificates.server.read_text()[:size])
+    der = ssl.PEM_cert_to_DER_cert(certificates.server.read_text())[: size // 4]
+    with pytest.raises(FormatError):
+        expiry(ssl.DER_cert_to_PEM_cert(der))
