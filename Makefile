@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help broker test-programs hil-programs venv cose-peer demo check test bench bench-soh bench-peers hil hil-long lock fmt clean
+.PHONY: help broker test-programs hil-programs venv cose-peer aas-peer demo check test bench bench-soh bench-peers hil hil-long lock fmt clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile
@@ -29,6 +29,9 @@ venv:
 cose-peer:
 	@scripts/make-venv .venv-cose requirements/cose-peer.lock
 
+aas-peer:
+	@scripts/make-venv .venv-aas requirements/aas-peer.lock
+
 demo: broker venv ## A simulated battery, the agent, a sink and its web page on this machine; Ctrl-C ends it
 	@PATH="$$PATH:/usr/sbin" .venv/bin/packseal demo $(ARGS)
 
@@ -38,8 +41,9 @@ check: venv ## Lint, format, types and import contracts
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 
-test: test-programs venv cose-peer ## All tests, installing what they need
-	PATH="$$PATH:/usr/sbin" PACKSEAL_COSE_PEER_PYTHON="$(CURDIR)/.venv-cose/bin/python" $(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+test: test-programs venv cose-peer aas-peer ## All tests, installing what they need
+	PATH="$$PATH:/usr/sbin" PACKSEAL_COSE_PEER_PYTHON="$(CURDIR)/.venv-cose/bin/python" \
+	    PACKSEAL_AAS_PEER_PYTHON="$(CURDIR)/.venv-aas/bin/python" $(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 bench: broker venv ## Speed, size and memory as ratios against peers in the same run
 	@PATH="$$PATH:/usr/sbin" $(PYTHON) -m bench $(ARGS)
@@ -73,4 +77,4 @@ fmt: venv ## Format the code
 	$(PYTHON) -m ruff check --fix .
 
 clean: ## Remove everything that make made
-	rm -rf .venv .venv-cose .venv-peer .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-cose .venv-aas .venv-peer .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
