@@ -120,7 +120,14 @@ async def _serve_mqtt(
     if certificates is not None:
         tls = ssl.create_default_context(cafile=certificates.authority)
         tls.load_cert_chain(certificates.client, certificates.client_key)
-    client = aiomqtt.Client(host, port, protocol=aiomqtt.ProtocolVersion.V5, identifier="sink", tls_context=tls)
+    client = aiomqtt.Client(
+        host,
+        port,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        identifier="sink",
+        tls_context=tls,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+    )
     async with client:
         await client.subscribe("packseal/v1/+/exchange", qos=1)
         subscribed.set()

@@ -43,7 +43,7 @@ def test_a_new_record_goes_out_at_once(
             gateway.start(way.uplink, sink.key)
             await gateway.until(lambda s: s.status.connected)
             for _ in range(20):
-                async with asyncio.timeout(0.5):  # nothing polls: without the notice it would wait for ever
+                async with asyncio.timeout(5):  # nothing polls: without the notice it would wait for ever
                     await gateway.write(1)
                     await gateway.delivered()
             assert sink.stored[gateway.ids[0]] == await gateway.raws()
