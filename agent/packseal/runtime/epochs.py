@@ -23,7 +23,6 @@ from packseal.journal.store import Journal
 from packseal.journal.succession import Author
 from packseal.runtime.desk import Desk
 from packseal.uplink import shared
-from packseal.uplink.protocol import Uplink
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +34,14 @@ class EpochWatch:
 
     Args:
         desk: the journal.
-        uplink: the way to the sink, entered and left by the sync engine.
+        ask: asks the sink over the link that the sync engine has in use.
         sink_key: the only key whose receipts count.
     """
 
-    def __init__(self, desk: Desk, uplink: Uplink, sink_key: PublicKey) -> None:
+    def __init__(self, desk: Desk, ask: shared.Ask, sink_key: PublicKey) -> None:
         self._desk = desk
-        self._uplink = uplink
-        self._sink_key = sink_key
+        self._ask = ask
+        self.sink_key = sink_key
         self._heard: asyncio.Queue[Receipt] = asyncio.Queue()
         self._waiting: set[bytes] = set()
         self.due = asyncio.Event()
@@ -75,7 +74,7 @@ class EpochWatch:
         ):
             return False
         ours = await self._desk.run(lambda: (journal.delivered(log_id), journal.head(log_id).next_sequence))
-        both = await shared.find(self._uplink.exchange, self._sink_key, self._end_at(log_id), *ours)
+        both = await shared.find(self._ask, self.sink_key, self._end_at(log_id), *ours)
         await self._desk.run(lambda: epochs.note(journal, receipt, both, now_ms))
         log.error(
             "log %s: the sink signed that it holds another record %d; this battery goes on in a new log. Was an old "

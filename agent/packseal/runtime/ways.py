@@ -1,21 +1,56 @@
-"""Ways: the uplink that the configuration names."""
+"""Ways: the links to the sink that the configuration names."""
 
+from collections.abc import Sequence
+
+from packseal import config_uplink
 from packseal.config import Config
-from packseal.config_uplink import Mqtt
+from packseal.config_uplink import BYTES_PER_MB, Mqtt
 from packseal.core.cose import PublicKey, public_key_from_pem
 from packseal.core.errors import InputError
+from packseal.uplink.budget import Budget, Cost, Limits
+from packseal.uplink.link import Link, Policy
 from packseal.uplink.protocol import Uplink
+from packseal.uplink.tally import Tally
+
+MQTT_KEEPALIVE_S = 15  # of MqttSettings, which only gateways with a broker import
+PING_BYTES = 200
+"""Of one sign of life on a held MQTT connection: two packets of TCP, IP and TLS, and their acknowledgements."""
 
 
-def open_uplink(config: Config) -> Uplink | None:
-    """Return the configured uplink, not yet connected; None when there is none.
+def read_tally(config: Config) -> Tally:
+    """Return what the links have carried before; the file is beside the journal."""
+    return Tally(config.journal.with_name("uplinks.json"))
+
+
+def open_links(config: Config, tally: Tally) -> Sequence[Link]:
+    """Return the configured links, the preferred one first, not yet connected.
 
     Raises:
         ConfigError, InputError: an address or a file that cannot be used.
     """
-    if not config.uplinks:
-        return None
-    settings = config.uplinks[0]
+    return [_link(config, settings, tally) for settings in config.uplinks]
+
+
+def _link(config: Config, settings: config_uplink.Uplink, tally: Tally) -> Link:
+    def whole(megabytes: float | None) -> int | None:
+        return None if megabytes is None else round(megabytes * BYTES_PER_MB)
+
+    keepalive_s = settings.keepalive or MQTT_KEEPALIVE_S
+    return Link(
+        settings.title,
+        open_uplink(config, settings),
+        Policy(settings.order, settings.carries, whole(settings.everything_below_mb)),
+        Budget(Limits(settings.bytes_per_s, whole(settings.mb_per_day)), tally.of(settings.title)),
+        Cost(idle_per_s=PING_BYTES / keepalive_s) if isinstance(settings, Mqtt) else Cost(),
+    )
+
+
+def open_uplink(config: Config, settings: config_uplink.Uplink) -> Uplink:
+    """Return one uplink, not yet connected.
+
+    Raises:
+        ConfigError, InputError: an address or a file that cannot be used.
+    """
     route = settings.route(config.directory)
     if isinstance(settings, Mqtt):
         from packseal.uplink.mqtt import MqttSettings, MqttUplink  # noqa: PLC0415 - only gateways that use it pay for it

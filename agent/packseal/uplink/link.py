@@ -1,9 +1,10 @@
 """Link: one configured way to the sink with its policy, its budget, and what the operator sees of it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from packseal.core.errors import UplinkError
 from packseal.uplink.budget import Budget, Cost
 from packseal.uplink.protocol import Uplink
 from packseal.uplink.terms import Carries, Order, Take
@@ -57,6 +58,18 @@ class Link:
         self.trouble = why
         self.failures = min(self.failures + 1, AGAIN_GROWTH_LIMIT)
         self.again_at = now + min(again_max_s, again_s * 2 ** (self.failures - 1))
+
+
+def asking(links: Sequence[Link]) -> Callable[[bytes], Awaitable[bytes]]:
+    """Return what sends a request over the link in use; raises UplinkError while there is none."""
+
+    async def ask(request: bytes) -> bytes:
+        for link in links:
+            if link.in_use:
+                return await link.uplink.exchange(request)
+        raise UplinkError("no link to the sink is in use")
+
+    return ask
 
 
 def ranked(links: Sequence[Link], backlog_bytes: float, wall_s: float) -> list[tuple[Link, Take]]:

@@ -98,7 +98,7 @@ async def watched(path: Path, sink_key: FileSigner, handler: Handler, seconds: f
     """Run the sync engine and the watch until an epoch is due or the time is over; return whether, and what is said."""
     async with Desk(path) as desk:
         uplink = MemoryUplink(handler)
-        watch = EpochWatch(desk, uplink, sink_key.public)
+        watch = EpochWatch(desk, uplink.exchange, sink_key.public)
         sync = Sync(desk.journal, uplink, sink_key.public, desk.run, FAST, contradicted=watch.contradicted)
         tasks = [asyncio.create_task(work) for work in (sync.run(), watch.run())]
         try:
