@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from packseal.config_power import Power
 from packseal.config_publish import Publish
 from packseal.config_tls import Tls
 from packseal.config_uplink import Https, Mqtt, Uplink, check_together
@@ -118,6 +119,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     battery: tuple[Battery, ...]
     uplink: Mqtt | Https | tuple[Mqtt | Https, ...] | None = None
     publish: tuple[Publish, ...] = ()
+    power: Power | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.battery) <= MAX_BATTERIES:

@@ -9,6 +9,8 @@ from packseal import config
 from packseal.cli import ended_text
 from packseal.runtime.asking import ask
 
+MB = 1_000_000
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
@@ -30,7 +32,8 @@ def _is_well(status: dict[str, Any]) -> bool:
     uplink = status["uplink"]
     wires = all(b["ended"] or b["link"]["state"] == "healthy" for b in status["batteries"])
     published = all(p["connected"] and not p["troubles"] for p in status["publish"])
-    return wires and published and not status["journal"]["last_error"] and (uplink is None or uplink["connected"])
+    delivering = uplink is None or uplink["connected"] or uplink["settled"]
+    return wires and published and not status["journal"]["last_error"] and delivering
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
@@ -47,13 +50,30 @@ def _lines(status: dict[str, Any]) -> list[str]:
         state = "connected" if uplink["connected"] else uplink["state"]
         lines.append(f"uplink    {state}, {uplink['records_outstanding']} records not yet receipted")
         lines.append(f"          last receipt {uplink['last_receipt'] or 'never'}")
+        if uplink["waiting"] and uplink["waiting"] != state:
+            lines.append(f"          {uplink['waiting']}")
+        lines += _link_lines(uplink["links"])
         lines += [f"          log {log_id[:8]} does not get on: {why}" for log_id, why in uplink["halted"].items()]
         lines += [f"          {note}" for note in uplink["notes"]]
+    if (power := status["power"]) is not None:
+        trouble = f", NOT HEARD: {power['trouble']}" if power["trouble"] else ""
+        lines.append(f"power     {power['state']}, by {power['source']}{trouble}")
     lines += [_ended(one) for one in status["ended_logs"]]
     if status["ended_logs"]:
         lines.append(f"          {ended_text.ADVICE}")
     for publisher in status["publish"]:
         lines += _publisher_lines(publisher)
+    return lines
+
+
+def _link_lines(links: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each of several links, or of one with a daily budget."""
+    lines = []
+    for link in links:
+        limit = link["day_limit_bytes"]
+        volume = f"{link['bytes_today'] / MB:.1f}" + (f" of {limit / MB:g}" if limit else "") + " MB today"
+        if limit or len(links) > 1:
+            lines.append(f"link      {link['name']}: {link['state']}; may carry {link['carries']}; {volume}")
     return lines
 
 

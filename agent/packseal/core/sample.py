@@ -69,7 +69,7 @@ class Sample:
 
 
 class EventCode(IntEnum):
-    """What can happen to a battery or its wire; the codes of event records (docs/formats/record.md)."""
+    """What can happen to a battery, its wire or the gateway's power: event codes (docs/formats/record.md)."""
 
     BUS_OFF = 1  # the CAN controller has left the bus after too many errors
     BUS_ERROR_PASSIVE = 2  # the CAN controller has seen so many errors that it no longer marks them
@@ -98,6 +98,8 @@ class EventCode(IntEnum):
     SENSOR_STUCK = 48  # a value has not moved though it must have
     CHARGE_STATE_JUMPED = 49  # the BMS's state of charge moved more than the current explains
     BMS_REPLACED = 50  # counters and capacity say that this is another BMS
+    POWER_FAILED = 60  # the gateway's own power has failed, by the word of a UPS or a line; in the gateway's log
+    POWER_BACK = 61  # it is back
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from packseal.clock import SystemClock
 from packseal.config import Config
 from packseal.core.bodies import GapCause, LifecycleCode
-from packseal.core.cose import PublicKey
 from packseal.journal.contradictions import Contradiction
 from packseal.journal.store import LogKind
 from packseal.keys import file as key_file
@@ -21,12 +20,14 @@ from packseal.runtime.bell import Bell
 from packseal.runtime.desk import Desk
 from packseal.runtime.epochs import EpochWatch
 from packseal.runtime.opening import GatewayLog
+from packseal.runtime.power import Actions, PowerWatch, open_source
 from packseal.runtime.recorder import Recorder
 from packseal.runtime.source import RecordedSource
 from packseal.runtime.status import StatusServer, describe
 from packseal.runtime.writer import LogWriter
-from packseal.uplink.protocol import Uplink
+from packseal.uplink.link import Link, asking
 from packseal.uplink.sync import Sync
+from packseal.uplink.tally import Tally
 from packseal_drivers.settings import Recording as RecordingSettings
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Agent:
     watch: EpochWatch | None = None
     ended: Sequence[Contradiction] = ()
     publishers: Sequence[Publisher] = ()
+    power: PowerWatch | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set or nothing more can come; then seal, store, and wait for the sink's receipts.
@@ -72,6 +74,7 @@ class Agent:
             await self.gateway_log.write(code, opening.facts(self.config))
             sends = [self.sync.run()] if self.sync else []
             sends += [self.watch.run()] if self.watch else []
+            sends += [self.power.run(Actions(self.hurry, self.gateway_log.note, stop.set))] if self.power else []
             syncing = [group.create_task(work, name="sync") for work in sends]
             publishes = [group.create_task(publishing.publish(p), name="publish") for p in self.publishers]
             records = [group.create_task(r.recorder.record(), name="record") for r in self.recordings]
@@ -108,7 +111,8 @@ class Agent:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.file.gateway.drain_s):
-                while not await self.desk.run(self._is_delivered):  # noqa: ASYNC110 - the journal's thread has no event
+                # What waits for another link or another day is not waited for.
+                while not (self.sync.settled or await self.desk.run(self._is_delivered)):  # noqa: ASYNC110 - no event of it
                     await asyncio.sleep(DRAIN_CHECK_S)
                 return
         log.warning("stopped before the sink had receipted everything; the rest is sent after the next start")
@@ -120,21 +124,26 @@ class Agent:
 
 
 @asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Agent]:
+async def opened(config: Config, power: PowerWatch | None = None) -> AsyncIterator[Agent]:
     """Open everything that the configuration names, buses and network aside.
+
+    Args:
+        config: what was read.
+        power: who tells of the gateway's own power.
 
     Raises:
         ConfigError, InputError, StorageError: one sentence for whoever must act.
     """
     signer = key_file.load(config.key)
     clock = SystemClock()
-    uplink, sink_key = ways.open_uplink(config), ways.read_sink_key(config)
+    tally = ways.read_tally(config)
+    links, sink_key = ways.open_links(config, tally), ways.read_sink_key(config)
     drivers = opening_parts.open_drivers(config, clock)
     issuer = config.file.gateway.id
     async with Desk(config.journal) as desk:
         ended = await desk.run(lambda: epochs.begin(desk.journal, signer, issuer, clock))
-        watch = EpochWatch(desk, uplink, sink_key) if uplink and sink_key else None
-        sync = _sync(desk, uplink, sink_key, watch, ended) if uplink and sink_key and watch else None
+        watch = EpochWatch(desk, asking(links), sink_key) if sink_key else None
+        sync = _sync(desk, links, tally, watch, ended)
         bell = Bell([sync.notify] if sync else [])
         found = await desk.run(lambda: opening.find_log(desk.journal, signer, issuer, issuer, LogKind.GATEWAY))
         gateway_log = GatewayLog(found, LogWriter(opening.store_in(desk, found.log_id), bell.ring), clock)
@@ -149,12 +158,17 @@ async def opened(config: Config) -> AsyncIterator[Agent]:
             recordings.append(Recording(subject, battery.parts, own.log_id, recorder))
         publishers = publishing.open_publishers(config, RecordedSource(config, desk, recordings))
         bell.listeners += [publisher.notify for publisher in publishers]
-        yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, sync, watch, ended, publishers)
+        around = (sync, watch, ended, publishers, power)
+        yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, *around)
 
 
-def _sync(desk: Desk, uplink: Uplink, sink_key: PublicKey, watch: EpochWatch, ended: Sequence[Contradiction]) -> Sync:
+def _sync(
+    desk: Desk, links: Sequence[Link], tally: Tally, watch: EpochWatch | None, ended: Sequence[Contradiction]
+) -> Sync | None:
+    if watch is None:
+        return None
     over = {log.log_id for log in ended if log.successor is not None}
-    return Sync(desk.journal, uplink, sink_key, desk.run, contradicted=watch.contradicted, ended=over)
+    return Sync(desk.journal, links, watch.sink_key, desk.run, contradicted=watch.contradicted, ended=over, tally=tally)
 
 
 async def run(config: Config) -> None:
@@ -165,8 +179,9 @@ async def run(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     # Not yet a reason to end, which it is by default (signal(7)): what is being opened has no window.
     loop.add_signal_handler(signal.SIGPWR, lambda: None)
+    power = PowerWatch(open_source(config.file.power)) if config.file.power else None
     while not stop.is_set():
-        async with opened(config) as agent:
+        async with opened(config, power) as agent:
             loop.add_signal_handler(signal.SIGPWR, agent.hurry)
             await agent.run(stop)
 

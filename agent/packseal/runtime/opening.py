@@ -1,5 +1,6 @@
 """Opening: from a configured battery to its recorder, going on with its log and meter where there are any."""
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from packseal import __version__
 from packseal.clock import SystemClock, boot_id
 from packseal.config import Battery, Config
-from packseal.core.bodies import GapCause, Kind, Lifecycle, LifecycleCode
+from packseal.core.bodies import Event, GapCause, Kind, Lifecycle, LifecycleCode
 from packseal.core.chain import Pen, SealedRecord
 from packseal.core.cose import Signer
 from packseal.core.errors import ConfigError, FormatError, StorageError
@@ -18,6 +19,7 @@ from packseal.core.meter.recovery import recovered
 from packseal.core.meter.state import MeterState, load
 from packseal.core.passport import Snapshot
 from packseal.core.record import LOG_ID_BYTES, parse
+from packseal.core.sample import EventCode
 from packseal.core.sealer import Sealed, Sealer
 from packseal.journal.store import Journal, LogKind
 from packseal.runtime.desk import Desk
@@ -145,10 +147,19 @@ class GatewayLog:
     def __init__(self, found: Found, writer: LogWriter, clock: SystemClock) -> None:
         self._pen = found.pen
         self._clock = clock
+        self._turn = asyncio.Lock()
         self.log_id = found.log_id
         self.writer = writer
 
     async def write(self, code: LifecycleCode, facts: dict[str, int | str]) -> None:
         """Store one entry, or keep it for the next try."""
-        self.writer.put(Sealed((self._pen.write(Lifecycle(code, facts), self._clock.now()),), b""))
-        await self.writer.flush(at_once=True)
+        await self._write(Lifecycle(code, facts))
+
+    async def note(self, code: EventCode, facts: dict[str, int | str]) -> None:
+        """Store one event, or keep it for the next try."""
+        await self._write(Event(code, facts))
+
+    async def _write(self, body: Event | Lifecycle) -> None:
+        async with self._turn:
+            self.writer.put(Sealed((self._pen.write(body, self._clock.now()),), b""))
+            await self.writer.flush(at_once=True)

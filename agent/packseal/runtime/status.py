@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import resource
 import time
@@ -105,6 +106,7 @@ def describe(agent: "Agent") -> dict[str, Any]:
         "batteries": [_battery(recording) for recording in agent.recordings],
         "journal": _journal(agent),
         "uplink": _uplink(agent),
+        "power": _power(agent),
         "ended_logs": [_ended(one) for one in agent.ended],
         "publish": [_publisher(publisher.status) for publisher in agent.publishers],
     }
@@ -166,6 +168,9 @@ def _uplink(agent: "Agent") -> dict[str, Any] | None:
         "records_outstanding": status.records_outstanding,
         "halted": status.halted,
         "notes": status.notes,
+        "settled": agent.sync.settled,
+        "waiting": agent.sync.waiting(),
+        "links": [dataclasses.asdict(link) for link in agent.sync.links()],
     }
 
 
@@ -181,6 +186,14 @@ def _publisher(status: PublishStatus) -> dict[str, Any]:
         "last_published": None if last is None else _utc(last),
         "troubles": status.troubles,
     }
+
+
+def _power(agent: "Agent") -> dict[str, str] | None:
+    if agent.power is None:
+        return None
+    supply = agent.power.supply
+    state = "not known" if supply is None else supply.value
+    return {"source": agent.power.source.name, "state": state, "trouble": agent.power.source.trouble}
 
 
 def _ended(one: Contradiction) -> dict[str, Any]:
