@@ -167,7 +167,7 @@ def _uplink(agent: "Agent") -> dict[str, Any] | None:
         "bytes_sent": status.bytes_sent,
         "records_outstanding": status.records_outstanding,
         "halted": status.halted,
-        "notes": status.notes,
+        "notes": agent.sync.notes(),
         "settled": agent.sync.settled,
         "waiting": agent.sync.waiting(),
         "links": [dataclasses.asdict(link) for link in agent.sync.links()],

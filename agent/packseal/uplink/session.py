@@ -225,4 +225,3 @@ class Session:
             self._sizing.landed(asyncio.get_running_loop().time() - flight.sent_at)
         choice.answered(self._link)
         status.answered(self._link.name if choice.several else "")
-        status.notes = list(self._link.uplink.notes)

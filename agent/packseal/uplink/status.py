@@ -26,7 +26,6 @@ class SyncStatus:
     """What the operator sees. `halted` maps a log id in hex to why the sink does not get on with it.
 
     `link` is the link in use. `waiting` says what waits for another link or another day, "" when nothing does.
-    `notes` is what somebody should act on although it works.
     """
 
     connected: bool = False
@@ -40,7 +39,6 @@ class SyncStatus:
     halted: dict[str, str] = field(default_factory=dict)
     link: str = ""
     waiting: str = ""
-    notes: list[str] = field(default_factory=list)
 
     def answered(self, over: str = "") -> None:
         """Note that the sink has given an answer that counts, over one of several links where that is named."""

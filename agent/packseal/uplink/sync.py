@@ -96,6 +96,10 @@ class Sync:
         """Return what the operator sees of each link."""
         return self._choice.describe(self._backlog_bytes())
 
+    def notes(self) -> list[str]:
+        """Return what somebody should act on, of every link, used or not, such as a certificate that expires."""
+        return list(dict.fromkeys(note for link in self._choice.links for note in link.uplink.notes))
+
     def waiting(self) -> str:
         """Return what waits for another link or another day, and until when; "" when nothing does."""
         return self._choice.waiting(self._backlog_bytes(), self._count())
