@@ -50,14 +50,14 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     registry: str = "registry.json"
     """What `packseal commission` enters of each battery; it joins the battery's [battery.declared]."""
     window_s: float = 60.0
-    """Seconds per sealed window: what a power cut can cost at most."""
+    """Seconds per sealed window: what a power cut can cost at most. 0 seals every sample at once, at a price."""
     drain_s: float = 10.0
     """How long a stop waits for the sink's receipts."""
 
     def __post_init__(self) -> None:
         _check_uri(self.id)
-        if not 1 <= self.window_s <= MAX_WINDOW_S:
-            raise ValueError(f"window_s must be from 1 to {MAX_WINDOW_S} seconds")
+        if self.window_s != 0 and not 1 <= self.window_s <= MAX_WINDOW_S:
+            raise ValueError(f"window_s must be 0 or from 1 to {MAX_WINDOW_S} seconds")
         if not 0 <= self.drain_s <= MAX_WINDOW_S:
             raise ValueError(f"drain_s must be from 0 to {MAX_WINDOW_S} seconds")
 

@@ -94,7 +94,7 @@ def test_https_is_told_by_its_kind(tmp_path: Path) -> None:
         ("urn:example:battery:2", "urn:example:battery:1", ["used twice"]),
         ("urn:example:battery:1", "my battery", ["line 12", "must be a URI"]),
         ("urn:example:battery:1", "urn:" + "a" * 252, ["line 12", "at most 255 characters", "has 256"]),
-        ("[gateway]", "[gateway]\nwindow_s = 0", ["line 1", "window_s must be from 1 to 600"]),
+        ("[gateway]", "[gateway]\nwindow_s = 0.5", ["line 1", "window_s must be 0 or from 1 to 600"]),
         ("[gateway]", "[gateway", ["not TOML", "line 1"]),
         ('profile = "own.toml"', "profile = true", ["line 24", "battery[1].profile"]),
     ],

@@ -50,6 +50,14 @@ def test_a_snapshot_holds_what_its_window_led_to(sealer: Sealer, at: At) -> None
     assert values[Field.STATE_OF_CHARGE] is None
 
 
+def test_a_window_of_nothing_seals_every_sample_at_once(pen: Pen, at: At) -> None:
+    sealer = Sealer(pen, Meter(Declared(), DELIVERS), 0, None)
+    for second in range(3):
+        (sealed,) = sealer.feed(Sample(at(second), {V: 400.0, A: -36.0}))
+        assert [record.kind for record in sealed.records] == [Kind.TELEMETRY, Kind.SNAPSHOT]
+        assert sealer.open_samples == 0
+
+
 def test_an_event_seals_at_once_after_its_window(sealer: Sealer, at: At) -> None:
     run(sealer, [at(t) for t in range(10)])
     sealed = sealer.note(Notice(EventCode.BUS_OFF, at(9.5), {"errors": 255}))

@@ -36,7 +36,7 @@ class Sealer:
     Args:
         pen: writes the log.
         meter: derives the readings.
-        window_s: seconds per window.
+        window_s: seconds per window; 0 seals every sample at once.
         stopped: how the agent's last run on this log ended; None for a new log.
         since_ms: UTC time of the log's last record, where a gap begins if no sample was ever sealed.
     """
@@ -77,6 +77,8 @@ class Sealer:
         self._last = sample.at
         notices = self._meter.feed(sample)
         sealed.extend(self.note(notice) for notice in notices)
+        if self._window and not self._window_ns:
+            sealed.append(self._sealed([], sample.at))
         return sealed
 
     def note(self, notice: Notice) -> Sealed:
