@@ -12,6 +12,7 @@ from pathlib import Path
 from packseal import clock, config
 from packseal.cli import ended_text
 from packseal.config import Battery, Config
+from packseal.config_uplink import Uplink
 from packseal.core import exchange
 from packseal.core.combining import Arrangement
 from packseal.core.errors import InputError, PacksealError
@@ -85,7 +86,7 @@ async def _findings(settings: Config, listen_s: float) -> AsyncIterator[Finding]
             continue
         async for finding in _wire(settings, battery, listen_s):
             yield finding
-    async for finding in _uplink(settings):
+    async for finding in _uplinks(settings):
         yield finding
     async for finding in _publishers(settings):
         yield finding
@@ -238,22 +239,29 @@ def _heard(battery: Battery, counts: LinkCounts, listen_s: float) -> Finding:
     )
 
 
-async def _uplink(settings: Config) -> AsyncIterator[Finding]:
+async def _uplinks(settings: Config) -> AsyncIterator[Finding]:
+    if not settings.uplinks:
+        yield NOTE, "no uplink configured: records are only kept"
+    several = len(settings.uplinks) > 1
+    for one in settings.uplinks:
+        async for finding in _uplink(settings, one, f"uplink {one.title}" if several else "uplink"):
+            yield finding
+
+
+async def _uplink(settings: Config, one: Uplink, what: str) -> AsyncIterator[Finding]:
     try:
-        uplink, key = ways.open_uplink(settings), ways.read_sink_key(settings)
-        if uplink is None or key is None:
-            yield NOTE, "no uplink configured: records are only kept"
-            return
+        uplink, key = ways.open_uplink(settings, one), ways.read_sink_key(settings)
         async with asyncio.timeout(UPLINK_S), uplink:
             exchange.decode_reply(await uplink.exchange(exchange.encode_position([])))
         for note in uplink.notes:
-            yield NOTE, f"uplink: {note}"
+            yield NOTE, f"{what}: {note}"
     except TimeoutError:
-        yield BAD, f"uplink: no answer within {UPLINK_S:g} s"
+        yield BAD, f"{what}: no answer within {UPLINK_S:g} s"
     except PacksealError as error:
-        yield BAD, f"uplink: {error}"
+        yield BAD, f"{what}: {error}"
     else:
-        yield GOOD, f"uplink: the sink answers; receipts are checked with key {key.kid.hex()[:16]}…"
+        checked = f"; receipts are checked with key {key.kid.hex()[:16]}…" if key else ""
+        yield GOOD, f"{what}: the sink answers{checked}"
 
 
 async def _publishers(settings: Config) -> AsyncIterator[Finding]:
