@@ -1,11 +1,12 @@
 """What the tracker remembers of one battery."""
 
-import msgspec
+from dataclasses import dataclass, field
 
 CHARGING, DISCHARGING, RESTING = 1, -1, 0
 
 
-class TrackerState(msgspec.Struct):
+@dataclass(slots=True)
+class TrackerState:
     """Running sums, the present stretch of charge, discharge or rest, and this battery's habits."""
 
     last_ns: int | None = None
@@ -30,12 +31,12 @@ class TrackerState(msgspec.Struct):
     top_v: float = 0.0
     smooth_v: float = 0.0
     smooth_a: float = 0.0
-    trail: list[tuple[float, float]] = msgspec.field(default_factory=list)
+    trail: list[tuple[float, float]] = field(default_factory=list)
     steady_a: float = 0.0
     steady_as: float = 0.0
     steady_told: bool = True
     track_mode: int = RESTING
-    track: list[tuple[float, float, float]] = msgspec.field(default_factory=list)
+    track: list[tuple[float, float, float]] = field(default_factory=list)
     efficiency: float = 0.997
     full_v: float | None = None
     tail_a: float | None = None

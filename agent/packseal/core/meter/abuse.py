@@ -6,8 +6,7 @@ thresholds are the manufacturer's (Annex VII B names the events and leaves the l
 """
 
 import math
-
-import msgspec
+from dataclasses import dataclass, field
 
 from packseal.core.declared import Declared
 from packseal.core.meter.interval import Observed
@@ -24,22 +23,24 @@ WELL_INSIDE_V = HYSTERESIS_V + 0.001
 PACK_SOURCE = frozenset({Quantity.PACK_VOLTAGE_V})
 
 
-class BandState(msgspec.Struct):
+@dataclass(slots=True)
+class BandState:
     """One kind of event: how often, and how long the present stay has lasted."""
 
     count: int = 0
     inside_s: float = 0.0
     inside: bool = False
     counted: bool = False
-    observed: Observed = msgspec.field(default_factory=Observed)
+    observed: Observed = field(default_factory=Observed)
     last_wall_ms: int = 0
 
 
-class AbuseState(msgspec.Struct):
+@dataclass(slots=True)
+class AbuseState:
     """Both kinds."""
 
-    deep: BandState = msgspec.field(default_factory=BandState)
-    over: BandState = msgspec.field(default_factory=BandState)
+    deep: BandState = field(default_factory=BandState)
+    over: BandState = field(default_factory=BandState)
 
 
 class Abuse:
@@ -71,7 +72,8 @@ class Abuse:
         seconds = deep.observed.step(view.mono_ns, self._limit_ns)
         if lowest > self._well_above_v and highest < self._well_below_v:
             # Back inside by more than the hysteresis, which is where a battery spends its life.
-            deep.counted = deep.inside = over.counted = over.inside = False
+            if deep.inside or deep.counted or over.inside or over.counted:
+                deep.counted = deep.inside = over.counted = over.inside = False
             deep.last_wall_ms = over.last_wall_ms = view.wall_ms
             return None
         return self._near(lowest, highest, seconds, view)

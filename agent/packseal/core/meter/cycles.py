@@ -6,10 +6,9 @@ charge has turned by 1 %, so smaller swings, as of recuperation, are no cycles. 
 as half cycles, as the standard has it at the end.
 """
 
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
-
-import msgspec
 
 from packseal.core.declared import Declared
 from packseal.core.meter.view import View
@@ -23,15 +22,16 @@ MOST_OPEN = 64
 DEPTH_STEPS = 10
 
 
-class CyclesState(msgspec.Struct):
+@dataclass(slots=True)
+class CyclesState:
     """`halves` and `depths_pct`: half cycles and the sum of their depths by depth in steps of 10 %.
 
     `open_pct`: the reversals that are not counted yet, oldest first; `newest_pct`: the extreme since the last of them.
     """
 
-    halves: list[int] = msgspec.field(default_factory=lambda: [0] * DEPTH_STEPS)
-    depths_pct: list[float] = msgspec.field(default_factory=lambda: [0.0] * DEPTH_STEPS)
-    open_pct: list[float] = msgspec.field(default_factory=list)
+    halves: list[int] = field(default_factory=lambda: [0] * DEPTH_STEPS)
+    depths_pct: list[float] = field(default_factory=lambda: [0.0] * DEPTH_STEPS)
+    open_pct: list[float] = field(default_factory=list)
     newest_pct: float | None = None
     rising: bool = False
     last_wall_ms: int = 0

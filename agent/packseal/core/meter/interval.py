@@ -1,13 +1,14 @@
 """The interval between two samples: integrated, or a gap."""
 
-import msgspec
+from dataclasses import dataclass
 
 NS_PER_S = 1_000_000_000
 GAP_LIMIT_S = 10.0
 """An interval longer than this, or than three declared sample periods, is a gap and is not integrated."""
 
 
-class Observed(msgspec.Struct):
+@dataclass(slots=True)
+class Observed:
     """How much time one counter has seen. Times in nanoseconds of the monotonic clock.
 
     `last_ns` is None until the first value after a start, because monotonic clocks do not run on over a restart.

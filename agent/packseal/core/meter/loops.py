@@ -1,5 +1,7 @@
 """Closed loops: the stretch between two moments of equal state of charge, with all that went in and out meanwhile."""
 
+from dataclasses import astuple, dataclass, replace
+
 import msgspec
 
 from packseal.core.declared import Declared
@@ -28,7 +30,8 @@ TAPERED_C = 0.25
 """A charge that ends at the voltage limit with less than this ends full: CV phases end at C/20 to C/5."""
 
 
-class Sums(msgspec.Struct, gc=False):
+@dataclass(slots=True)
+class Sums:
     """What went in and out since a loop began. All sums are non-negative but `zero_as` and `warm`."""
 
     in_ws: float = 0.0
@@ -84,18 +87,7 @@ class LoopWatch:
             self.forget()
             self._weighed_ns = now
         else:
-            half, sums = (now - last_ns) * HALF_NS_IN_S, self._sums
-            last_a, last_w = self._last_a, self._last_w
-            if current_a > 0 < last_a:
-                sums.in_as += half * (current_a + last_a)
-                sums.in_ws += half * (power_w + last_w)
-            elif current_a <= 0 >= last_a:
-                sums.out_as -= half * (current_a + last_a)
-                sums.out_ws -= half * (power_w + last_w)
-            elif current_a > 0:
-                _turn(sums, half, (current_a, power_w), (last_a, last_w))
-            else:
-                _turn(sums, half, (last_a, last_w), (current_a, power_w))
+            self._flow((now - last_ns) * HALF_NS_IN_S, current_a, power_w)
             if now - self._weighed_ns >= WEIGHED_NS:
                 self._weigh(now, current_a, power_w, view.coldest_c)
         self._last_ns, self._last_a, self._last_w = now, current_a, power_w
@@ -103,6 +95,24 @@ class LoopWatch:
             return self._full_charge(view.cell_v, current_a)
         soc_pct = view.soc_pct
         return self._equal_charge(soc_pct) if soc_pct != self._soc_pct and soc_pct is not None else None
+
+    def _flow(self, half_s: float, current_a: float, power_w: float) -> None:
+        """Account for an interval; where the current turned in it, each end counts to its own side."""
+        sums, last_a, last_w = self._sums, self._last_a, self._last_w
+        if current_a > 0 < last_a:
+            sums.in_as += half_s * (current_a + last_a)
+            sums.in_ws += half_s * (power_w + last_w)
+            return
+        if current_a <= 0 >= last_a:
+            sums.out_as -= half_s * (current_a + last_a)
+            sums.out_ws -= half_s * (power_w + last_w)
+            return
+        if last_a > 0:
+            current_a, power_w, last_a, last_w = last_a, last_w, current_a, power_w
+        sums.in_as += half_s * current_a
+        sums.in_ws += half_s * power_w
+        sums.out_as -= half_s * last_a
+        sums.out_ws -= half_s * last_w
 
     def _start(self) -> None:
         self._sums, self._soc_as = Sums(), 0.0
@@ -139,7 +149,7 @@ class LoopWatch:
         level = round(soc_pct / LEVEL_PCT)
         began = self._began.get(level)
         if began is None:
-            self._began[level] = soc_pct, msgspec.structs.replace(self._sums)
+            self._began[level] = soc_pct, replace(self._sums)
             return None
         near = min(MOST_PCT, max(CLOSED_PCT, self._step_pct / 2))
         if sums.in_ws - began[1].in_ws < self._least_ws or abs(soc_pct - began[0]) > near:
@@ -166,15 +176,7 @@ class LoopWatch:
         return Loop(sums, 0.0, full=True)
 
 
-def _turn(sums: Sums, half_s: float, into: tuple[float, float], out: tuple[float, float]) -> None:
-    """Account for an interval in which the current turned: each end (A, W) counts to its own side."""
-    sums.in_as += half_s * into[0]
-    sums.in_ws += half_s * into[1]
-    sums.out_as -= half_s * out[0]
-    sums.out_ws -= half_s * out[1]
-
-
 def _less(sums: Sums, before: Sums) -> Sums:
     """Return what went in and out since `before`."""
-    now, then = msgspec.structs.astuple(sums), msgspec.structs.astuple(before)
+    now, then = astuple(sums), astuple(before)
     return Sums(*(a - b for a, b in zip(now, then, strict=True)))

@@ -4,6 +4,8 @@ A gap counts as rest only where the BMS's own counters of charge say that next t
 charge are then taken over. Anything else ends the rest.
 """
 
+from dataclasses import dataclass
+
 import msgspec
 
 from packseal.core.declared import Declared
@@ -41,7 +43,8 @@ class Hour(msgspec.Struct, array_like=True, gc=False):
     blur_as: float
 
 
-class RestState(msgspec.Struct):
+@dataclass(slots=True)
+class RestState:
     """One rest as far as it has come, and the resolution of the BMS's counters of charge in Ah (0 = not seen)."""
 
     number: int = 0

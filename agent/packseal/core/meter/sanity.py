@@ -8,7 +8,7 @@
 * A state of charge that jumps: by 3 points more than the current since it was last said explains.
 """
 
-import msgspec
+from dataclasses import dataclass
 
 from packseal.core.declared import Declared
 from packseal.core.meter.view import View
@@ -36,7 +36,8 @@ AS_PER_AH = 3600.0
 HALF_PER_NS = 0.5e-9
 
 
-class SanityState(msgspec.Struct):
+@dataclass(slots=True)
+class SanityState:
     """Votes for and against the sign, what is held stuck since when, and what was told."""
 
     votes_for: float = 0.0

@@ -1,6 +1,6 @@
 """What the battery is now, as others say it: its temperature and, of a vehicle, its state of certified energy."""
 
-import msgspec
+from dataclasses import dataclass
 
 from packseal.core.declared import Declared
 from packseal.core.meter.exposure import HOT_SOURCES
@@ -12,7 +12,8 @@ from packseal.core.sample import Flaw
 CERTIFIED = Channel(Quantity.STATE_OF_CERTIFIED_ENERGY_PCT)
 
 
-class StateNowState(msgspec.Struct):
+@dataclass(slots=True)
+class StateNowState:
     """The last values, each with its UTC time in milliseconds; the flaw of the certified energy since, if any."""
 
     hottest_c: float | None = None

@@ -5,10 +5,8 @@ an end of the interval counts to the side that its sign says. Full equivalent cy
 (Regulation (EU) 2023/1542 Annex VII B; the denominator is the rated, not the remaining capacity).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import hypot
-
-import msgspec
 
 from packseal.core.declared import Declared
 from packseal.core.meter.interval import Observed
@@ -20,15 +18,16 @@ AS_PER_AH = 3600.0
 WS_PER_KWH = 3.6e6
 
 
-class ThroughputState(msgspec.Struct):
+@dataclass(slots=True)
+class ThroughputState:
     """Sums since the log began: ampere seconds and watt seconds, all non-negative."""
 
     charged_as: float = 0.0
     discharged_as: float = 0.0
     charged_ws: float = 0.0
     discharged_ws: float = 0.0
-    current: Observed = msgspec.field(default_factory=Observed)
-    power: Observed = msgspec.field(default_factory=Observed)
+    current: Observed = field(default_factory=Observed)
+    power: Observed = field(default_factory=Observed)
     last_current_a: float = 0.0
     last_power_w: float = 0.0
     last_wall_ms: int = 0
@@ -55,18 +54,21 @@ class Throughput:
             state.current.miss(now)
             state.power.miss(now)
             return
-        self._count_charge(current, state.current.step(now, self._limit_ns))
+        seconds = state.current.step(now, self._limit_ns)
+        if seconds:
+            self._count_charge(current, seconds)
+        state.last_current_a = current
         state.last_wall_ms = view.wall_ms
         if voltage is None:
             state.power.miss(now)
         else:
-            self._count_energy(voltage * current, state.power.step(now, self._limit_ns))
+            power, seconds = voltage * current, state.power.step(now, self._limit_ns)
+            if seconds:
+                self._count_energy(power, seconds)
+            state.last_power_w = power
 
     def _count_charge(self, now: float, seconds: float) -> None:
-        state = self.state
-        before, state.last_current_a = state.last_current_a, now
-        if not seconds:
-            return
+        state, before = self.state, self.state.last_current_a
         if now >= 0 <= before:
             state.charged_as += (now + before) * seconds / 2
         elif now <= 0 >= before:
@@ -77,10 +79,7 @@ class Throughput:
             state.discharged_as -= out * seconds / 2
 
     def _count_energy(self, now: float, seconds: float) -> None:
-        state = self.state
-        before, state.last_power_w = state.last_power_w, now
-        if not seconds:
-            return
+        state, before = self.state, self.state.last_power_w
         if now >= 0 <= before:
             state.charged_ws += (now + before) * seconds / 2
         elif now <= 0 >= before:

@@ -5,7 +5,7 @@ Idle is a current within C/50 either way (without a declared capacity: zero), th
 temperature too. The map is by state of charge in steps of 10 % and hottest temperature in steps of 5 °C.
 """
 
-import msgspec
+from dataclasses import dataclass, field
 
 from packseal.core.declared import Declared
 from packseal.core.meter.exposure import IDLE_C_RATE
@@ -26,19 +26,20 @@ FIELDS = (Field.TIME_IDLE, Field.TIME_CHARGING, Field.TIME_DISCHARGING)
 IDLE, CHARGING, DISCHARGING = range(3)
 
 
-class UsageState(msgspec.Struct):
+@dataclass(slots=True)
+class UsageState:
     """Seconds per mode in the order of FIELDS, and per place of the map.
 
     A place is `PER_SOC_STEP * (SoC step) + temperature step`, the latter counted from COLDEST_C.
     """
 
-    seconds: list[float] = msgspec.field(default_factory=lambda: [0.0] * 3)
-    places: dict[int, float] = msgspec.field(default_factory=dict)
+    seconds: list[float] = field(default_factory=lambda: [0.0] * 3)
+    places: dict[int, float] = field(default_factory=dict)
     mode: int = IDLE
     place: int | None = None
     soc_pct: float | None = None
     temperature_step: int = NO_TEMPERATURE
-    observed: Observed = msgspec.field(default_factory=Observed)
+    observed: Observed = field(default_factory=Observed)
     last_wall_ms: int = 0
 
 

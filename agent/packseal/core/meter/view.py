@@ -88,9 +88,10 @@ def _widened(
     sample: Sample, quantity: Quantity, highest: float | None, lowest: float | None
 ) -> tuple[float | None, float | None]:
     """Return the extremes over every place of `quantity` and those that are stated."""
-    said = [value for channel, value in sample.values.items() if channel[0] is quantity]
-    if said:
-        top, bottom = (max(said), min(said)) if len(said) > 1 else (said[0], said[0])
-        highest = top if highest is None or top > highest else highest
-        lowest = bottom if lowest is None or bottom < lowest else lowest
+    for channel, value in sample.values.items():
+        if channel[0] is quantity:
+            if highest is None or value > highest:
+                highest = value
+            if lowest is None or value < lowest:
+                lowest = value
     return highest, lowest
