@@ -121,6 +121,23 @@ def test_time_in_extreme_temperature_in_total_and_while_charging() -> None:
     assert value(meter, Field.TIME_EXTREME_LOW_CHARGING) == 0
 
 
+def test_a_temperature_near_its_limit_is_as_doubtful_as_its_sensor() -> None:
+    clear, close = Meter(DECLARED, DELIVERS), Meter(DECLARED, DELIVERS)
+    for t in range(601):
+        clear.feed(sample(t, a=0, v=400, t=25))
+        close.feed(sample(t, a=0, v=400, t=29.5))
+    assert readings(clear)[Field.TIME_EXTREME_HIGH].uncertainty == 0
+    within = readings(close)[Field.TIME_EXTREME_HIGH]
+    assert within.value == 0
+    assert within.uncertainty == pytest.approx(10 / 3**0.5, rel=0.01)
+    assert readings(close)[Field.TIME_EXTREME_HIGH_CHARGING].uncertainty == 0
+    for t in range(601, 2402):
+        close.feed(sample(t, a=0, v=400, t=30.5))
+    beyond = readings(close)[Field.TIME_EXTREME_HIGH]
+    assert beyond.value == pytest.approx(30, rel=0.01)
+    assert beyond.uncertainty == pytest.approx(30 / 3**0.5, rel=0.01)
+
+
 def test_a_deep_discharge_counts_once_until_the_cell_has_recovered() -> None:
     meter = Meter(DECLARED, DELIVERS | {CELL_MIN.quantity})
     notices = []

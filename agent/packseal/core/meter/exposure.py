@@ -6,8 +6,7 @@ Charging is a current above C/50 (without a declared capacity: above zero), the 
 """
 
 import math
-
-import msgspec
+from dataclasses import dataclass, field
 
 from packseal.core.declared import Declared
 from packseal.core.meter.interval import Observed
@@ -19,6 +18,10 @@ IDLE_C_RATE = 1 / 50
 SECONDS_PER_MINUTE = 60.0
 EPSILON_C = 1e-6
 """Far below any sensor's resolution: a decoder's 301 * 0.1 is a little above 30.1, yet not beyond a limit of 30.1."""
+SENSOR_K = 1.0
+"""How far a battery's temperature sensors may be off: thermistors of 1 % and whole degrees, as BMS data sheets have."""
+CHARGING_FROM = 2
+"""Of FIELDS, those from here on count only while charging."""
 HOT_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MAX_C})
 COLD_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MIN_C})
 
@@ -30,15 +33,20 @@ FIELDS = (
 )
 
 
-class ExposureState(msgspec.Struct):
+@dataclass(slots=True)
+class ExposureState:
     """Seconds per counter, in the order of FIELDS, and the states at the last sample."""
 
-    seconds: list[float] = msgspec.field(default_factory=lambda: [0.0] * 4)
-    last: list[bool] = msgspec.field(default_factory=lambda: [False] * 4)
-    crossings: list[int] = msgspec.field(default_factory=lambda: [0] * 4)
+    seconds: list[float] = field(default_factory=lambda: [0.0] * 4)
+    last: list[bool] = field(default_factory=lambda: [False] * 4)
+    crossings: list[int] = field(default_factory=lambda: [0] * 4)
+    barely_s: list[float] = field(default_factory=lambda: [0.0] * 4)
+    """Seconds of those counted in which the temperature was beyond the limit by no more than SENSOR_K."""
+    nearly_s: list[float] = field(default_factory=lambda: [0.0] * 4)
+    """Seconds not counted in which it was within the limit by no more than SENSOR_K."""
     longest_s: float = 0.0
     charging: bool = False
-    observed: Observed = msgspec.field(default_factory=Observed)
+    observed: Observed = field(default_factory=Observed)
     last_wall_ms: int = 0
 
 
@@ -70,7 +78,18 @@ class Exposure:
         state.last_wall_ms = view.wall_ms
         if seconds > state.longest_s:  # noqa: PLR1730 - max() takes three times as long
             state.longest_s = seconds
-        above, below = hot - self._hot_c > EPSILON_C, self._cold_c - cold > EPSILON_C
+        hotter_k, colder_k = hot - self._hot_c, self._cold_c - cold
+        if hotter_k >= -SENSOR_K or colder_k >= -SENSOR_K or self._outside:
+            self._near(seconds, hotter_k, colder_k)
+
+    def _near(self, seconds: float, hotter_k: float, colder_k: float) -> None:
+        """Account for an interval at whose end a temperature is near its limit or beyond, or was before."""
+        state = self.state
+        for i, beyond_k in enumerate((hotter_k, colder_k) * 2):
+            if -SENSOR_K <= beyond_k <= SENSOR_K and (i < CHARGING_FROM or state.charging):
+                doubtful = state.barely_s if beyond_k > EPSILON_C else state.nearly_s
+                doubtful[i] += seconds
+        above, below = hotter_k > EPSILON_C, colder_k > EPSILON_C
         if above or below or self._outside:
             self._count(seconds, [above, below, above and state.charging, below and state.charging])
             self._outside = above or below
@@ -98,8 +117,10 @@ class Exposure:
             return Reading(field, missing=Missing.NOT_DECLARED)
         if not state.last_wall_ms:
             return Reading(field, missing=Missing.NO_DATA)
-        # each crossing lies somewhere in one interval: rectangular, so interval / sqrt(12) (GUM, JCGM 100 4.3.7)
-        uncertainty_s = state.longest_s * (state.crossings[i] / 12) ** 0.5
+        # each crossing lies somewhere in one interval: rectangular, so interval / sqrt(12) (GUM, JCGM 100 4.3.7);
+        # what the sensor's error can have put on the wrong side of the limit: rectangular too, half-width / sqrt(3)
+        crossed_s = state.longest_s * (state.crossings[i] / 12) ** 0.5
+        uncertainty_s = math.hypot(crossed_s, max(state.barely_s[i], state.nearly_s[i]) / 3**0.5)
         return Reading(
             field,
             value=state.seconds[i] / SECONDS_PER_MINUTE,
