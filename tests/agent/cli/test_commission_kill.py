@@ -49,6 +49,8 @@ def _agent(gateway: Gateway) -> Iterator[subprocess.Popen[bytes]]:
 
 def _accidents(gateway: Gateway) -> int:
     """Return how many accidents the battery's log tells of; each of them once."""
+    if not (gateway.folder / "journal.db").exists():
+        return 0  # no agent has come so far
     with Journal.open_to_read(gateway.folder / "journal.db") as journal:
         logs = [entry.log_id for entry in journal.logs() if entry.subject == BATTERY]
         bodies = [parse(record.raw).body for log in logs for record in journal.records(log)]
