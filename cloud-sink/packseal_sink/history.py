@@ -54,7 +54,15 @@ class Histories:
         self._over: OrderedDict[tuple[int, int, int], _Over] = OrderedDict()
 
     def read(
-        self, connection: sqlite3.Connection, log: int, code: int, *, limit: int, span_ms: int | None = None
+        self,
+        connection: sqlite3.Connection,
+        log: int,
+        code: int,
+        *,
+        limit: int,
+        span_ms: int | None = None,
+        until_ms: int | None = None,
+        settled: int | None = None,
     ) -> Series:
         """Return a field's values, at most `limit`.
 
@@ -64,6 +72,8 @@ class Histories:
             code: the field's code.
             limit: how many values at most, the first and the last among them.
             span_ms: only from the newest back to the first that is older than this; None for all.
+            until_ms: where the span ends; None for the newest.
+            settled: records below this sequence number have all come; None for all that are there.
         """
         place = {"log": log, "field": code, "low": 0, "high": -1}
         newest = connection.execute(_NEWEST, place).fetchone()
@@ -72,11 +82,13 @@ class Histories:
         place["high"] = newest[0]
         if span_ms is not None:
             # Walks from the newest backwards, so its work is that of the span and not of the whole log.
-            older = connection.execute(_OLDER, {**place, "since": newest[1] - span_ms}).fetchone()
+            older = connection.execute(_OLDER, {**place, "since": (until_ms or newest[1]) - span_ms}).fetchone()
             place["low"] = 0 if older is None else older[0] + 1
-        return self._thinned(connection, place, limit, keep=span_ms is None)
+        return self._thinned(connection, place, limit, settled, keep=span_ms is None)
 
-    def _thinned(self, connection: sqlite3.Connection, place: dict[str, int], limit: int, *, keep: bool) -> Series:
+    def _thinned(
+        self, connection: sqlite3.Connection, place: dict[str, int], limit: int, settled: int | None, *, keep: bool
+    ) -> Series:
         width = _width(place["high"] - place["low"] + 1, limit)
         with self._lock:
             over = self._recall((place["log"], place["field"], width)) if keep else _Over()
@@ -85,7 +97,7 @@ class Histories:
             if stored <= limit:
                 return Series(connection.execute(_ALL, place).fetchall(), stored)
             if keep:
-                _advance(connection, over, rest)
+                _advance(connection, over, rest, place["high"] + 1 if settled is None else settled)
             found = over.rows | _extremes(connection, {**rest, "low": max(rest["low"], over.end)})
         ends = (connection.execute(_END.format(way), place).fetchone() for way in ("ASC", "DESC"))
         found |= _by_sequence(ends)
@@ -105,9 +117,9 @@ def _width(sequences: int, limit: int) -> int:
     return 1 << max(0, (-(-sequences // stretches) - 1).bit_length())
 
 
-def _advance(connection: sqlite3.Connection, over: _Over, rest: dict[str, int]) -> None:
+def _advance(connection: sqlite3.Connection, over: _Over, rest: dict[str, int], settled: int) -> None:
     """Take into `over` the stretches that no record can join any more."""
-    end = (rest["high"] + 1) // rest["width"] * rest["width"]
+    end = min(rest["high"] + 1, settled) // rest["width"] * rest["width"]
     if end > over.end:
         done = {**rest, "low": over.end, "high": end - 1}
         over.rows |= _extremes(connection, done)

@@ -129,12 +129,15 @@ class Ingest:
         self._gatekeeper.refresh()
         draft = Draft(self._ledger, self._store)
         early = isinstance(content, Early)
-        taken = self._taken(content, draft) if content.whole else self._admitted(content.records, draft)
         numbers: dict[bytes, list[int]] = {}
-        for entry in taken:
-            draft.take(entry, early=early)
-            if early:
+        for entry in self._admitted(content, draft):
+            if isinstance(entry, Record):
+                draft.take(entry, early=early)
                 numbers.setdefault(entry.header.log_id, []).append(entry.header.sequence)
+            else:
+                draft.refuse(*entry)
+                if not entry[0].log_id:
+                    break  # bytes that are no record: what follows them is not worth the work
         for stretch in content.whole:
             draft.follow(stretch.log_id)
         try:
@@ -142,24 +145,20 @@ class Ingest:
         except StorageError as error:
             # Nothing of this batch is stored, so nothing of it may count: the ledger stays as it was.
             return Reply(refused=tuple(self._busy(log_id, error) for log_id in draft.touched))
-        return Reply(self._write_receipts(draft.touched), draft.told, self._held(numbers))
+        return Reply(self._write_receipts(draft.touched), draft.told, self._held(numbers if early else {}))
 
-    def _taken(self, content: Batch | Early, draft: Draft) -> Sequence[Record]:
-        """Return the records in order, so that none is passed over which comes later in the same request."""
-        entries = sorted(self._admitted(content.records, draft), key=lambda entry: entry.header.sequence)
-        if not draft.refused:  # what is refused was not sent
-            draft.believe(content.whole)
-        return entries
-
-    def _admitted(self, records: Iterable[bytes], draft: Draft) -> Iterable[Record]:
-        for raw in records:
-            entry = self._gatekeeper.admit(raw)
-            if isinstance(entry, Record):
-                yield entry
-            else:
-                draft.refuse(*entry)
-                if not entry[0].log_id:
-                    return  # bytes that are no record: what follows them is not worth the work
+    def _admitted(self, content: Batch | Early, draft: Draft) -> Iterable[Record | tuple[Refused, bytes]]:
+        """Return verified records and refusals; the gateway's word counts only where every record does."""
+        admitted = map(self._gatekeeper.admit, content.records)
+        if not content.whole:
+            return admitted
+        entries = list(admitted)
+        good = [entry for entry in entries if isinstance(entry, Record)]
+        if len(good) < len(entries):
+            return entries
+        draft.believe(content.whole)
+        # In order, so that no number is passed over whose record comes later in the same request.
+        return sorted(good, key=lambda entry: entry.header.sequence)
 
     def _held(self, numbers: Mapping[bytes, Iterable[int]]) -> dict[bytes, list[Range]]:
         """Return the ranges held early that the numbers are in."""

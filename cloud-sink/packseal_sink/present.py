@@ -7,7 +7,7 @@ from packseal.core.bodies import Attributes, Event, Gap, Lifecycle
 from packseal.core.errors import FormatError, VerifyError
 from packseal.core.passport import Reading, Snapshot
 from packseal.core.record import Record
-from packseal_sink.views import Log, Notable, Present, ReadingView, SnapshotView, Verification, utc_text
+from packseal_sink.views import Battery, Notable, Present, ReadingView, SnapshotView, Verification, utc_text
 
 MS_PER_S = 1000
 MV_PER_V = 1000
@@ -22,7 +22,7 @@ def verify_again(raw: bytes, digest: bytes, key: cose.PublicKey) -> str:
     return "" if entry.hash == digest else "it is not the record that its successor names"
 
 
-def snapshot_view(entry: Record, log: Log, received_ms: int, now_ms: int, trouble: str) -> SnapshotView:
+def snapshot_view(entry: Record, battery: Battery, received_ms: int, now_ms: int, trouble: str) -> SnapshotView:
     """Return a stored snapshot record as it is shown; `trouble` is `verify_again`'s word on it."""
     body, header = entry.body, entry.header
     if not isinstance(body, Snapshot):
@@ -36,7 +36,8 @@ def snapshot_view(entry: Record, log: Log, received_ms: int, now_ms: int, troubl
         clock_quality=header.quality.name.lower(),
         received=utc_text(received_ms),
         age_s=(now_ms - header.wall_ms) / MS_PER_S,
-        verification=_verification(entry, log, trouble),
+        to_come=battery.to_come,
+        verification=_verification(entry, battery, trouble),
         readings=[_reading(reading, now_ms) for reading in body.readings],
         present=[
             Present(
@@ -64,6 +65,7 @@ def notable_view(entry: Record) -> Notable:
         case _:
             raise FormatError(f"record {entry.header.sequence} is no event, gap or lifecycle entry")
     return Notable(
+        log_id=entry.header.log_id.hex(),
         sequence=entry.header.sequence,
         time=utc_text(entry.header.wall_ms),
         kind=entry.kind.name.lower(),
@@ -79,8 +81,13 @@ def _facts(attributes: Attributes) -> Mapping[str, int | str]:
     return {name: fact.hex() if isinstance(fact, bytes) else fact for name, fact in attributes.items()}
 
 
-def _verification(entry: Record, log: Log, trouble: str) -> Verification:
+def _verification(entry: Record, battery: Battery, trouble: str) -> Verification:
+    log = battery.present
     good = f"the signature holds, chain unbroken from record 0 to {log.verified_up_to}"
+    if log.removed:
+        good += f", but for {log.removed} records that the gateway has removed and says so"
+    if entry.header.sequence > log.verified_up_to:
+        good = f"the signature holds; {battery.to_come} records before it are still to come"
     return Verification(
         state="damaged" if trouble else "verified",
         text=trouble or good,

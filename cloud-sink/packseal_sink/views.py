@@ -16,8 +16,52 @@ def utc_text(ms: int) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """The log that a log's first record says it continues, and what this sink knows of that.
+
+    `proof` is stored (its last record, with that hash, is stored here), refused (that very record was refused here as
+    part of another history), branch (other records of that history were), removed, ahead (not come yet), contradicts,
+    unknown (no such log here) or nothing (no record is named).
+    """
+
+    log_id: str
+    sequence: int | None
+    reason: str
+    proof: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """Something that no fault of a link explains: `code` is fork, rollback, two_boots or two_logs."""
+
+    code: str
+    kid: str
+    at: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """Records that the gateway removed, as record `sequence` of the log says: thinned, or dropped."""
+
+    log_id: str
+    sequence: int
+    cause: str
+    first: int
+    last: int
+    records: int
+    from_time: str
+    to_time: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """One log of a battery. Everything stored is verified and unbroken, so `records` are verified from 0 on."""
+    """One log of a battery. `records` are stored: up to `verified_up_to` chained, those `held_early` not yet.
+
+    `verified_up_to` is -1 while the log's first record has not come. `removed` is how many records the gateway says
+    that it has removed.
+    """
 
     log_id: str
     gateway: str
@@ -25,6 +69,9 @@ class Log:
     kid: str
     records: int
     verified_up_to: int
+    held_early: int
+    removed: int
+    continues: Continuation | None
     last_received: str
     last_wall: str
     duplicates: int
@@ -33,9 +80,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Battery:
-    """One battery in the list. `logs` are all that speak of it, the newest first; its values are from that one.
+    """One battery in the list. `logs` are all that speak of it, the newest first.
 
-    `health` is what the newest event says of its wire: ok, or the event's name in lower case.
+    A log that another one continues is older than that, whenever it was heard. Its values are from `present_log`, the
+    newest that has a snapshot. `health` is what the newest event says of its wire: ok, or the event's name.
     """
 
     id: str
@@ -44,13 +92,27 @@ class Battery:
     state_of_charge_pct: float | None
     state_of_health_bms_pct: float | None
     snapshot: int | None
+    to_come: int
+    """Records before the newest snapshot that have not come yet."""
     refused: Counts
+    signs: Sequence[Sign]
+    present_log: str
     logs: Sequence[Log]
 
     @property
     def newest(self) -> Log:
-        """The log that its values are from."""
+        """The log that goes on."""
         return self.logs[0]
+
+    @property
+    def present(self) -> Log:
+        """The log that its values are from."""
+        return next(log for log in self.logs if log.log_id == self.present_log)
+
+    @property
+    def records(self) -> int:
+        """Records stored, of all its logs."""
+        return sum(log.records for log in self.logs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +165,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotView:
-    """The newest snapshot record of a battery, complete."""
+    """The newest snapshot record of a battery, complete; `to_come` records before it have not come yet."""
 
     battery: str
     log_id: str
@@ -112,6 +174,7 @@ class SnapshotView:
     clock_quality: str
     received: str
     age_s: float
+    to_come: int
     verification: Verification
     readings: Sequence[ReadingView]
     present: Sequence[Present]
@@ -121,8 +184,9 @@ class SnapshotView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One value of a field."""
+    """One value of a field; `log` is the place of its log in the history's `logs`."""
 
+    log: int
     sequence: int
     time: str
     wall_ms: int
@@ -131,10 +195,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A field over time, in the order of the log. With more than `limit` values, each stretch keeps its extremes."""
+    """A field over time, in the order of the logs. With more than `limit` values, each stretch keeps its extremes.
+
+    `log_id` is the newest log, `logs` are those of the points, each continued by the next.
+    """
 
     battery: str
     log_id: str
+    logs: Sequence[str]
     field: str
     title: str
     unit: str
@@ -148,6 +216,7 @@ class History:
 class Notable:
     """An event, gap or lifecycle record."""
 
+    log_id: str
     sequence: int
     time: str
     kind: str
@@ -183,6 +252,7 @@ class GatewayView:
     records: int
     last_received: str | None
     refused: Counts
+    signs: Sequence[Sign]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

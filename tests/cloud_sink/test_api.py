@@ -52,7 +52,10 @@ def test_the_battery_list_says_who_where_and_how_it_is(
         "state_of_charge_pct": values[Field.STATE_OF_CHARGE],
         "state_of_health_bms_pct": 93.5,
         "snapshot": len(records) - 1,
+        "to_come": 0,
         "refused": {},
+        "signs": [],
+        "present_log": LOG_ID.hex(),
     }
     assert (log["gateway"], log["kid"], log["log_id"]) == (GATEWAY, gateway_key.kid.hex(), LOG_ID.hex())
     assert (log["records"], log["verified_up_to"]) == (len(records), len(records) - 1)

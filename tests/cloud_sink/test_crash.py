@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.cloud_sink.pack import BATTERY, GATEWAY, LOG_ID, Pack
 from tests.cloud_sink.running import SinkProcess
 
 from packseal.core import exchange
+from packseal.core.errors import FormatError
 from packseal.core.exchange import LogEnd, Refusal
 from packseal.keys.file import FileSigner
 
@@ -58,6 +60,44 @@ def test_whatever_was_receipted_survives_sigkill_in_mid_batch(running: SinkProce
     (battery,) = running.json("/batteries")
     assert battery["logs"][0]["records"] == running.json("/status")["tallies"]["verified"] == len(long_log)
     assert running.json(f"/batteries/{BATTERY}/snapshot")["verification"]["state"] == "verified"
+
+
+def test_what_was_held_early_survives_sigkill_and_goes_into_its_log(
+    running: SinkProcess, long_log: list[bytes]
+) -> None:
+    """Newest first, killed at any moment, and the record that joins it all sent last."""
+    confirmed: set[int] = set()
+    for kill in range(3):
+        running.start()
+        killer = threading.Timer(0.1 + 0.15 * kill, running.kill)
+        killer.start()
+        try:
+            while True:
+                missing = [n for n in range(len(long_log) - 1, 0, -1) if n not in confirmed][:40]
+                if not missing:
+                    break
+                request = exchange.encode_early([long_log[n] for n in missing])
+                _, body = running.request("POST", "/v1/exchange", request, content_type="application/cbor")
+                for first, end in exchange.decode_reply(body).held.get(LOG_ID, ()):
+                    confirmed |= set(range(first, end))
+        except (OSError, HTTPException, FormatError):
+            pass
+        killer.cancel()
+        killer.join()
+        running.kill()
+    assert len(confirmed) > 100
+    running.start()
+    rest = sorted(set(range(len(long_log))) - confirmed)
+    for at in range(0, len(rest), 400):
+        assert running.send([long_log[n] for n in rest[at : at + 400]]).refused == ()
+    for _ in range(200):
+        if position(running) == len(long_log):
+            break
+        time.sleep(0.1)
+    assert position(running) == len(long_log)
+    assert running.json(f"/batteries/{BATTERY}/snapshot")["to_come"] == 0
+    records = running.json("/status")["tallies"]["verified"]
+    assert records == len(long_log)
 
 
 def test_sigterm_ends_it_in_good_order(running: SinkProcess, records: list[bytes]) -> None:

@@ -19,9 +19,13 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from tests.cloud_sink.pack import BATTERY, Pack
+from tests.cloud_sink.holed import Writer
+from tests.cloud_sink.pack import BATTERY, START_MS, Pack
 from tests.cloud_sink.running import SinkProcess
 
+from packseal.core import exchange, record
+from packseal.core.bodies import Kind
+from packseal.core.chain import Head
 from packseal.keys.file import FileSigner
 
 LIMIT_S = 20
@@ -114,6 +118,29 @@ def test_values_change_on_the_open_page(
     assert [e["message"] for e in browser.get_log("browser")] == []  # type: ignore[no-untyped-call]
     width(browser, DESK_PX)
     picture(browser, "page-battery.png", DESK_PX, 2300)
+
+
+def test_the_newest_comes_first_and_what_was_removed_is_told(
+    running: SinkProcess, records: list[bytes], gateway_key: FileSigner, browser: webdriver.Chrome
+) -> None:
+    running.start()
+    running.send(records[:30])
+    newest = max(n for n, raw in enumerate(records) if record.parse(raw).kind is Kind.SNAPSHOT)
+    early = exchange.encode_early([records[newest]])
+    running.request("POST", "/v1/exchange", early, content_type="application/cbor")
+    browser.get(f"{running.url}battery/{BATTERY}")
+    assert f"{newest - 30} records before them are still to come" in text_of(browser, '[data-live="logs"]')
+    assert f"Record {newest}," in text_of(browser, '[data-live="fields"]')
+    running.send(records[30:])
+    until(browser, lambda b: "still to come" not in text_of(b, '[data-live="logs"]'))
+    writer = Writer(gateway_key, head=Head(len(records), record.record_hash(records[-1])))
+    running.send([writer.hole(20, 29, 7)])
+    until(browser, lambda b: "7 of the records 20 to 29" in text_of(b, '[data-live="holes"]'))
+    running.send(Pack(gateway_key, start_ms=START_MS + 1).begin())
+    until(browser, lambda b: "two histories of log" in text_of(b, '[data-live="logs"]'))
+    browser.get(running.url)
+    assert "the key is in two devices" in text_of(browser, '[data-live="signs"]')
+    assert "used twice or restored" in text_of(browser, '[data-live="gateways"]')
 
 
 def test_a_chart_tells_the_value_under_the_pointer(

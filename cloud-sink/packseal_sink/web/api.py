@@ -37,6 +37,7 @@ class Api:
             Route("/batteries/{id:path}/snapshot", self._snapshot),
             Route("/batteries/{id:path}/history", self._history),
             Route("/batteries/{id:path}/records", self._records),
+            Route("/batteries/{id:path}/holes", self._holes),
             Route("/batteries/{id:path}/refusals", self._refusals),
             Route("/gateways", self._gateways),
             Route("/status", self._status),
@@ -57,6 +58,10 @@ class Api:
     def _records(self, request: Request) -> Response:
         limit = number(request, "limit", NOTABLE_LIMIT, 1, MAX_NOTABLE)
         return _json(self.reader.notable(request.path_params["id"], limit))
+
+    def _holes(self, request: Request) -> Response:
+        limit = number(request, "limit", NOTABLE_LIMIT, 1, MAX_NOTABLE)
+        return _json(self.reader.holes(request.path_params["id"], limit))
 
     def _refusals(self, request: Request) -> Response:
         return _json(self.reader.refusals(request.path_params["id"]))

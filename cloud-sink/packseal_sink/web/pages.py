@@ -24,6 +24,8 @@ CHART_POINTS = 240  # two values for each of 120 stretches: about the pixels of 
 SPANS = {"hour": 3600, "day": 86400, "week": 604800, "all": 0}
 DEFAULT_SPAN = "day"
 MS_PER_S = 1000
+REMOVED = ("thinned", "dropped")
+"""Gaps that name records, not a time in which nothing was recorded: snapshots between them stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Pages:
             "cells": bar_plot(snapshot.cells_v, "V", 3) if snapshot is not None and snapshot.cells_v else None,
             "charts": list(self._charts(subject, snapshot, notable, SPANS[span] * MS_PER_S or None)),
             "notable": notable,
+            "holes": self._reader.holes(subject),
             "refusals": self._reader.refusals(subject),
             "span": span,
             "spans": SPANS,
@@ -88,7 +91,9 @@ class Pages:
     def _charts(
         self, subject: str, snapshot: SnapshotView | None, notable: Iterable[Notable], span_ms: int | None
     ) -> Iterable[FieldChart]:
-        gaps = [(_ms(n.from_time), _ms(n.to_time)) for n in notable if n.from_time and n.to_time]
+        gaps = [
+            (_ms(n.from_time), _ms(n.to_time)) for n in notable if n.from_time and n.to_time and n.code not in REMOVED
+        ]
         for reading in () if snapshot is None else snapshot.readings:
             field = Field[reading.field.upper()]
             if reading.word is not None:
