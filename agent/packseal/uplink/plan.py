@@ -78,7 +78,7 @@ def _events(lane: Lane, terms: Terms, now: float) -> Wish | None:
 def _urgent(lane: Lane, terms: Terms, now: float) -> Wish | None:
     if terms.take is not Take.SNAPSHOTS or not _early(lane, terms, now):
         return None
-    return Wish(lane, Part.URGENT, max(lane.urgent, lane.next or 0), lane.end.next_sequence)
+    return Wish(lane, Part.URGENT, max(lane.urgent, lane.next or 0), lane.end.next_sequence, pressing=True)
 
 
 def _backlog(lane: Lane, terms: Terms, now: float) -> Wish | None:

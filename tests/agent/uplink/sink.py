@@ -54,12 +54,12 @@ class TrialSink:
             refused = [Refused(b"", Refusal.BAD_FORMAT, 0, "request kind 3 is unknown")]
         else:
             take = self._take_early if isinstance(content, Early) else self._take
-            for raw in content.records:
-                named.append(record.parse(raw).header.log_id)
-                refused += take(raw)
             for stretch in content.whole:
                 named.append(stretch.log_id)
                 self.whole[stretch.log_id].add(stretch.first, stretch.end)
+            for raw in content.records:
+                named.append(record.parse(raw).header.log_id)
+                refused += take(raw)
             for log_id in dict.fromkeys(named):
                 self._join(log_id)
                 if isinstance(content, Early):
@@ -132,7 +132,8 @@ class TrialSink:
                 assert not self._append(raw, new=False)
                 continue
             number = len(held)
-            while number in self.holes[log_id] and number in self.whole[log_id]:
+            passes = self.holes[log_id], self.whole[log_id]
+            while number < end and number not in early and all(number in ranges for ranges in passes):
                 number += 1
             if number > len(held) and (number in early or number == end):
                 held += [HOLE] * (number - len(held))
