@@ -9,19 +9,24 @@ from packseal_sink.views import Sign, utc_text
 from packseal_sink.writing import record_row
 
 _REFUSED = f"""
-SELECT log.subject, log.log_id, gateway.kid, refusal.code, count(*), min(refusal.sequence), max(refusal.at_ms)
-FROM refusal JOIN log ON log.id = refusal.log JOIN gateway ON gateway.id = log.gateway
+SELECT log.subject, log.log_id, gateway.kid, gateway.id = log.gateway, refusal.code, count(*), min(refusal.sequence),
+    max(refusal.at_ms)
+FROM refusal JOIN log ON log.id = refusal.log JOIN gateway ON gateway.id = refusal.gateway
 WHERE refusal.code IN ({int(Refusal.FORK)}, {int(Refusal.ROLLBACK)}) AND (:subject IS NULL OR log.subject = :subject)
-GROUP BY log.id, refusal.code
+GROUP BY log.id, gateway.id, refusal.code
 """  # noqa: S608 - made of our own codes
 
-# A log that continues another one holds records that were copied from it with their boot, so it shows nothing here.
+# Boots follow each other. A log that continues another one holds records that were copied from it with their boot, so
+# it shows nothing here.
 _BOOTS = """
-SELECT log.subject, log.log_id, gateway.kid, inner_.boot_id, inner_.first, outer_.boot_id, log.last_received_ms
-FROM boot AS outer_ JOIN boot AS inner_ ON inner_.log = outer_.log AND inner_.boot_id != outer_.boot_id
-    AND inner_.first > outer_.first AND inner_.first < outer_.last
-JOIN log ON log.id = outer_.log JOIN gateway ON gateway.id = log.gateway
-WHERE log.previous_log IS NULL AND (:subject IS NULL OR log.subject = :subject)
+SELECT log.subject, log.log_id, gateway.kid, found.boot_id, min(found.first), log.last_received_ms
+FROM (
+    SELECT log, boot_id, first, max(last) OVER (
+        PARTITION BY log ORDER BY first ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS reached FROM boot WHERE log IN (SELECT id FROM log WHERE :subject IS NULL OR subject = :subject)
+) AS found
+JOIN log ON log.id = found.log JOIN gateway ON gateway.id = log.gateway
+WHERE found.reached > found.first AND log.previous_log IS NULL
 GROUP BY log.id
 """
 _TWINS = """
@@ -50,26 +55,28 @@ _Found = Iterable[tuple[str, int, bytes, str, str]]
 
 
 def _refused(connection: sqlite3.Connection, subject: str | None) -> _Found:
-    for battery, log_id, kid, code, count, first, at_ms in connection.execute(_REFUSED, {"subject": subject}):
-        name = Refusal(code).name.lower()
-        if code == Refusal.FORK:
-            text = (
-                f"two histories of log {_short(log_id)} were sent, from record {first} on: the key is in two"
-                " devices, or a card was restored from a copy"
-            )
-        else:
-            text = (
-                f"the gateway's log {_short(log_id)} once ended before record {first}, which is stored here"
-                " already: its card was restored from an older copy"
-            )
+    for row in connection.execute(_REFUSED, {"subject": subject}):
+        battery, log_id, kid, is_own, code, count, first, at_ms = row
+        name = Refusal(code).name.lower() if is_own else "foreign"
+        text = _TEXTS[name].format(log=_short(log_id), n=first)
         yield battery, at_ms, kid, name, f"{text} (refused {count} times)" if count > 1 else text
 
 
+_TEXTS = {
+    "fork": "two histories of log {log} were sent, from record {n} on: the key is in two devices, or a card was"
+    " restored from a copy",
+    "rollback": "the gateway's log {log} once ended before record {n}, which is stored here already: its card was"
+    " restored from an older copy",
+    "foreign": "records that this key signed name log {log}, which belongs to another key: its card was copied to this"
+    " gateway",
+}
+
+
 def _boots(connection: sqlite3.Connection, subject: str | None) -> _Found:
-    for battery, log_id, kid, boot, first, other, at_ms in connection.execute(_BOOTS, {"subject": subject}):
+    for battery, log_id, kid, boot, first, at_ms in connection.execute(_BOOTS, {"subject": subject}):
         text = (
-            f"record {first} of log {_short(log_id)} was written in boot {boot.hex()[:8]}, among records of boot"
-            f" {other.hex()[:8]}: two devices write this log"
+            f"record {first} of log {_short(log_id)} was written in boot {boot.hex()[:8]}, among records of another"
+            " boot: two devices write this log"
         )
         yield battery, at_ms, kid, "two_boots", text
 

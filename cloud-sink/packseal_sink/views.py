@@ -33,7 +33,7 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sign:
-    """Something that no fault of a link explains: `code` is fork, rollback, two_boots or two_logs."""
+    """Something that no fault of a link explains: `code` is fork, rollback, foreign, two_boots or two_logs."""
 
     code: str
     kid: str

@@ -157,3 +157,14 @@ def test_another_gateways_log_of_the_same_battery_is_no_sign(
     assert len(reader.battery(BATTERY).logs) == 2
     assert reader.battery(BATTERY).signs == ()
     assert GATEWAY in {log.gateway for log in reader.battery(BATTERY).logs}
+
+
+def test_a_log_that_another_key_writes_too_is_a_sign_for_that_key(
+    ingest: Ingest, database: Database, reader: Reader, records: list[bytes]
+) -> None:
+    stranger = FileSigner(Ed25519PrivateKey.generate())
+    enrol_beside(database, stranger, "urn:example:gateway:2")
+    send(ingest, *records[:3])
+    assert codes(send(ingest, *Pack(stranger, gateway="urn:example:gateway:2").begin())) == [Refusal.FORK]
+    (sign,) = reader.battery(BATTERY).signs
+    assert (sign.code, sign.kid) == ("foreign", stranger.kid.hex())
