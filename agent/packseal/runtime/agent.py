@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -183,6 +184,8 @@ async def run(config: Config) -> None:
     while not stop.is_set():
         async with opened(config, power) as agent:
             loop.add_signal_handler(signal.SIGPWR, agent.hurry)
+            gc.collect()  # what the start has left is room for the work: the agent stays small
+            gc.freeze()
             await agent.run(stop)
 
 

@@ -6,7 +6,6 @@
 
 from collections.abc import Sequence
 from math import exp, hypot
-from statistics import median
 
 import msgspec
 
@@ -188,11 +187,11 @@ class Resistance:
             return None
         recent = [f for f in found if abs(f.wall_ms - found[-1].wall_ms) <= RECENT_MS]
         found = recent if len(recent) >= ENOUGH else found[-ENOUGH:]
-        ohm = median(f.ohm for f in found)
-        spread = MAD_TO_SD * median(abs(f.ohm - ohm) for f in found)
+        ohm = _median([f.ohm for f in found])
+        spread = MAD_TO_SD * _median([abs(f.ohm - ohm) for f in found])
         scatter = MEDIAN_SD * hypot(spread, SCATTER_SD * ohm) / len(found) ** 0.5
         gain = hypot(self._declared.current_uncertainty, self._declared.voltage_uncertainty) * ohm
-        return Value(ohm, hypot(scatter, gain, median(f.sd_ohm for f in found)))
+        return Value(ohm, hypot(scatter, gain, _median([f.sd_ohm for f in found])))
 
     def _reading(self, field: Field, method: Method, found: Sequence[Found]) -> Reading:
         if not self._delivers >= NEEDS:
@@ -227,3 +226,9 @@ def _window(charge_pct: float) -> int | None:
 def _add(found: list[Found], seen: Seen, factor: float, blur: float, wall_ms: int) -> None:
     found.append(Found(seen.ohm * factor, hypot(seen.sd_ohm * factor, blur * seen.ohm * factor), wall_ms))
     del found[:-KEPT]
+
+
+def _median(values: list[float]) -> float:
+    """Return the median; the module `statistics` would cost the agent half a megabyte."""
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
