@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from packseal.config_keep import Keep
 from packseal.config_power import Power
 from packseal.config_publish import Publish
 from packseal.config_tls import Tls
@@ -118,6 +119,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     gateway: Gateway
     battery: tuple[Battery, ...]
     uplink: Mqtt | Https | tuple[Mqtt | Https, ...] | None = None
+    keep: Keep = Keep()
     publish: tuple[Publish, ...] = ()
     power: Power | None = None
 

@@ -130,3 +130,17 @@ def test_a_battery_is_needed(tmp_path: Path) -> None:
 def test_what_makes_a_gap_can_be_set_for_a_battery(tmp_path: Path) -> None:
     made = load(tmp_path, GOOD.replace('profile = "own.toml"', 'profile = "own.toml"\ngap_s = 90'))
     assert [battery.gap_s for battery in made.file.battery] == [None, 90]
+
+
+def test_how_long_the_journal_keeps_has_defaults_and_limits(tmp_path: Path) -> None:
+    keep = load(tmp_path, GOOD).file.keep
+    assert (keep.delivered_days, keep.journal_mb, keep.free_disk_mb) == (30, 4000, 500)
+    assert load(tmp_path, f"{GOOD}\n[keep]\njournal_mb = 100\n").file.keep.journal_mb == 100
+    for wrong, why in (
+        ("delivered_days = -1", "delivered_days must be from 0"),
+        ("journal_mb = 0", "journal_mb must be from 0.1"),
+        ("thin_60s_after_days = 10", "thin_60s_after_days must not be less"),
+        ("days = 1", "days"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            load(tmp_path, f"{GOOD}\n[keep]\n{wrong}\n")

@@ -11,13 +11,14 @@ from packseal.core import chain, cose, record
 from packseal.core.bodies import Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
 from packseal.core.chain import Head
 from packseal.core.errors import FormatError, PacksealError, VerifyError
+from packseal.core.holes import Hole, covers, hole_of, merged
 from packseal.core.record import Record
 
 SHOWN = 20
 """Faults, gaps and clock steps that are told one by one; beyond it they are counted."""
 
-MOST_JUMPS = 10_000
-"""Missing stretches for which a record that names them is awaited to the end; more than a repair has ever to name."""
+MOST_JUMPS = 1_000_000
+"""Missing stretches for which a record that names them is awaited to the end: thinning leaves one per window."""
 
 
 @dataclass(slots=True)
@@ -41,7 +42,10 @@ class Bounded:
 
 @dataclass(slots=True)
 class LogAudit:
-    """What was found in one log. `unbroken`: from where on no link of the chain is missing."""
+    """What was found in one log. `unbroken`: from where on no link of the chain is missing.
+
+    `removed`: how many records are missing that the log itself says it has removed.
+    """
 
     first: Record
     last: Record
@@ -52,6 +56,7 @@ class LogAudit:
     gaps: Bounded = field(default_factory=Bounded)
     steps: Bounded = field(default_factory=Bounded)
     lost: Bounded = field(default_factory=Bounded)
+    removed: int = 0
 
     def lines(self) -> list[str]:
         """Return what a person is told of this log."""
@@ -67,6 +72,7 @@ class LogAudit:
             f"records   {self.records}, from {first.sequence} to {last.sequence}: {kinds}{begun}",
             f"time      {span}",
             f"end       hash {self.last.hash.hex()}",
+            *([f"removed   {self.removed} records, as the log's own gap records say"] if self.removed else []),
             *(f"LOST      {line}" for line in self.lost.told()),
             *(f"gap       {line}" for line in self.gaps.told()),
             *(f"clock     {line}" for line in self.steps.told()),
@@ -89,6 +95,7 @@ class LogAudit:
             "kinds": dict(self.kinds),
             "gaps": self.gaps.count,
             "lost": self.lost.count,
+            "removed": self.removed,
             "clock_steps": self.steps.count,
         }
 
@@ -109,11 +116,12 @@ class LogAudit:
 
 @dataclass(frozen=True, slots=True)
 class _Jump:
-    """Records that are not there: from `first` to before `after`."""
+    """Records of a log that are not there, from `first` to `last`."""
 
     where: str
     first: int
-    after: Record
+    last: int
+    log_id: bytes
 
 
 class Audit:
@@ -129,6 +137,7 @@ class Audit:
         self.logs: dict[bytes, LogAudit] = {}
         self.newest: LogAudit | None = None  # the log of the last sound record
         self._jumps: list[_Jump] = []
+        self._holes: dict[bytes, list[Hole]] = {}
         self._named: dict[tuple[object, ...], Record] = {}  # by what a damage has cost, the record that says so
         self.faults = Bounded()
         self.verified = 0
@@ -153,20 +162,26 @@ class Audit:
         if isinstance(entry.body, Gap) and entry.body.cause is GapCause.DAMAGED:
             facts = entry.body.attributes
             self._named[entry.issuer, entry.subject, facts.get("log"), facts.get("first"), facts.get("last")] = entry
+        hole = hole_of(entry)
+        if hole is not None:
+            self._holes.setdefault(entry.header.log_id, []).append(hole)
         self.newest = log
         self.verified += 1
         return entry
 
     def finish(self) -> None:
-        """Judge the records that are missing: no fault where the gateway has signed that a damage has cost them."""
+        """Judge the records that are missing: no fault where the gateway has signed that it removed or lost them."""
+        holes = {log_id: merged(named) for log_id, named in self._holes.items()}
         for jump in self._jumps:
-            after, last = jump.after, jump.after.header.sequence - 1
-            says = self._named.get((after.issuer, after.subject, after.header.log_id, jump.first, last))
-            if says is None:
-                self.faults.add(f"{jump.where}: record {last + 1} stands where {jump.first} must follow")
-            else:
+            log, last = self.logs[jump.log_id], jump.last
+            says = self._named.get((log.first.issuer, log.first.subject, jump.log_id, jump.first, last))
+            if says is not None:
                 where = f"record {says.header.sequence} of log {says.header.log_id.hex()[:8]}"
-                self.logs[after.header.log_id].lost.add(f"records {jump.first} to {last}, by a damage, as {where} says")
+                log.lost.add(f"records {jump.first} to {last}, by a damage, as {where} says")
+            elif covers(holes.get(jump.log_id, ()), jump.first, last):
+                log.removed += last + 1 - jump.first
+            else:
+                self.faults.add(f"{jump.where}: record {last + 1} stands where {jump.first} must follow")
         self._jumps = []
 
     def _sound(self, raw: bytes) -> Record:
@@ -192,7 +207,8 @@ class Audit:
             raise VerifyError(f"record {entry.header.sequence} speaks of another battery or gateway than its log")
         head = self._heads[entry.header.log_id]
         if entry.header.sequence > head.next_sequence and len(self._jumps) < MOST_JUMPS:
-            self._jumps.append(_Jump(where, head.next_sequence, entry))
+            last = entry.header.sequence - 1
+            self._jumps.append(_Jump(where, head.next_sequence, last, entry.header.log_id))
             log.unbroken = entry
             return
         chain.advance(head, entry)

@@ -11,6 +11,7 @@ from packseal.cli.present import counted
 from packseal.core import chain
 from packseal.core.chain import Head
 from packseal.core.errors import FormatError, InputError, StorageError, VerifyError
+from packseal.core.holes import covers
 from packseal.core.record import parse
 from packseal.journal.store import Journal, Log
 
@@ -46,10 +47,15 @@ def run_prove(args: argparse.Namespace, source: Source) -> int:
 
 def _parts(journal: Journal, log: Log, span: tuple[int, int], receipt: bytes) -> Iterator[bytes]:
     """Yield the records from the first to the last of `span`, then the receipt; refuse a chain that does not hold."""
-    head = None
+    head, holes = None, journal.holes(log.log_id)
     for sealed in each(journal, log, span[0], span[1] + 1):
         try:
             entry = parse(sealed.raw)
+            if head and covers(holes, head.next_sequence, sealed.sequence - 1) and sealed.sequence > head.next_sequence:
+                raise InputError(
+                    f"record {span[0]} cannot be proven: {head.next_sequence} to {sealed.sequence - 1}, between it and "
+                    "the receipt, were removed before they were sent"
+                )
             head = chain.advance(head or Head(span[0], entry.header.previous), entry)
         except (FormatError, VerifyError) as error:
             raise StorageError(f"the journal is damaged at record {sealed.sequence}: {error}") from error

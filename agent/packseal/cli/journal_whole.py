@@ -15,6 +15,7 @@ from packseal.core import chain
 from packseal.core.bodies import Gap, GapCause
 from packseal.core.chain import Head, SealedRecord
 from packseal.core.errors import FormatError, InputError, StorageError, VerifyError
+from packseal.core.holes import Hole, covers, hole_of, merged
 from packseal.core.record import Record, parse
 from packseal.journal import integrity
 from packseal.journal.store import Journal, Log
@@ -50,10 +51,11 @@ def run_check(args: argparse.Namespace, source: Source) -> int:
 
 @dataclass(slots=True)
 class Holes:
-    """Missing records, and what the logs say that a damage has cost."""
+    """Missing records, and what the logs say that a damage has cost or that they have removed."""
 
     found: set[tuple[Log, int, int]] = field(default_factory=set)
     named: set[tuple[object, ...]] = field(default_factory=set)
+    removed: dict[bytes, list[Hole]] = field(default_factory=dict)
 
     def note(self, log: Log, entry: Record, expected: int) -> None:
         """Take the next record of a log into account."""
@@ -63,12 +65,18 @@ class Holes:
             facts = entry.body.attributes
             self.named.add((log.subject, facts.get("log"), facts.get("first"), facts.get("last")))
 
+        hole = hole_of(entry)
+        if hole is not None:
+            self.removed.setdefault(log.log_id, []).append(hole)
+
     def unnamed(self) -> list[str]:
         """Return the holes that no record of the same battery names."""
+        removed = {log_id: merged(named) for log_id, named in self.removed.items()}
         return [
             f"log {log.log_id.hex()[:8]} row {last + 1}: record {last + 1} stands where {first} must follow"
             for log, first, last in sorted(self.found, key=lambda hole: hole[1])
             if (log.subject, log.log_id, first, last) not in self.named
+            and not covers(removed.get(log.log_id, ()), first, last)
         ]
 
 
@@ -76,11 +84,13 @@ def _walk(journal: Journal, log: Log, faults: Bounded, holes: Holes) -> int:
     """Note every record that is not what its row says or does not follow the one before; return how many there are."""
     end = journal.head(log.log_id).next_sequence
     progress = Progress("checking", end)
-    head: Head | None = None
+    head, delivered = None, journal.delivered(log.log_id)
     count = 0
     for sealed in each(journal, log, 0, end):
         try:
-            holes.note(log, _follow(log, sealed, head), head.next_sequence if head else 0)
+            # What was receipted may have been forgotten, from the beginning on.
+            expected = head.next_sequence if head else min(delivered, sealed.sequence)
+            holes.note(log, _follow(log, sealed, head), expected)
         except (FormatError, VerifyError) as error:
             faults.add(f"log {log.log_id.hex()[:8]} row {sealed.sequence}: {error}")
         head = Head(sealed.sequence + 1, sealed.hash)

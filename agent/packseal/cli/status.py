@@ -44,6 +44,8 @@ def _lines(status: dict[str, Any]) -> list[str]:
         lines += _battery_lines(battery)
     trouble = f", NOT WRITABLE: {journal['last_error']}" if journal["last_error"] else ""
     lines.append(f"journal   {journal['records']} records sealed, {journal['pending']} not yet on disk{trouble}")
+    if status["kept"] is not None:
+        lines.append(kept_line(status["kept"]))
     if uplink is None:
         lines.append("uplink    none configured: records are only kept")
     else:
@@ -75,6 +77,22 @@ def _link_lines(links: list[dict[str, Any]]) -> list[str]:
         if limit or len(links) > 1:
             lines.append(f"link      {link['name']}: {link['state']}; may carry {link['carries']}; {volume}")
     return lines
+
+
+def kept_line(kept: dict[str, Any]) -> str:
+    """Return what the journal holds, and what it does not hold any more."""
+    size = f"{kept['bytes'] / MB:.1f} of {kept['limit_bytes'] / MB:g} MB"
+    parts = [f"kept      {size} since {kept['oldest'] or 'now'}"]
+    if kept["forgotten"]:
+        parts.append(f"{kept['forgotten']} receipted records forgotten")
+    parts += [
+        f"{kept[name]['records']} {name}, of {kept[name]['from']} to {kept[name]['to']}"
+        for name in ("thinned", "dropped")
+        if kept[name]["records"]
+    ]
+    if kept["tight"]:
+        parts.append(f"AT ITS LIMIT: keep.{kept['tight']}")
+    return "; ".join(parts)
 
 
 def _publisher_lines(publisher: dict[str, Any]) -> list[str]:

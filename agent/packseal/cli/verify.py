@@ -115,7 +115,7 @@ def report(audit: Audit, deliveries: Deliveries | None = None, *, as_machine: bo
     # What a receipt covers hangs on every link before it, so nothing is said of it while anything is wrong.
     if received:
         print("\n".join(received.lines()), end="\n\n")
-    lost = any(log.lost.count for log in audit.logs.values())
+    lost = any(log.lost.count or log.removed for log in audit.logs.values())
     left = " that is left" if lost else ""
     links = f", and every link of the chain{left}" if audit.verified > 1 else ""
     also = f", and {counted(len(received.found), 'receipt')} of the sink" if received else ""

@@ -4,6 +4,7 @@ A window of N seconds becomes one telemetry and one snapshot record. An event, a
 What a call returns must be stored in one transaction; until then nothing has happened.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from packseal.core import columns
@@ -95,6 +96,10 @@ class Sealer:
         """Seal the open window though its time is not over; None when it is empty."""
         return self._sealed([], now) if self._window else None
 
+    def seal(self, bodies: Sequence[Body], at: Instant) -> Sealed:
+        """Seal the open window, whose samples the meter has counted already, and records of what was not sampled."""
+        return self._sealed(bodies, at)
+
     def lose(self, cause: GapCause, end: Instant, facts: Attributes) -> Sealed:
         """Write down that the samples since the last accounted one, up to `end`, are not in the log.
 
@@ -141,7 +146,7 @@ class Sealer:
         }
         return [self._sealed([Lifecycle(LifecycleCode.CLOCK_STEPPED, facts)], sample.at)]
 
-    def _sealed(self, bodies: list[Body], at: Instant) -> Sealed:
+    def _sealed(self, bodies: Sequence[Body], at: Instant) -> Sealed:
         records: list[SealedRecord] = []
         if self._window:
             end = self._window[-1].at

@@ -8,10 +8,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from packseal.core import holes
 from packseal.core.bodies import Kind
 from packseal.core.chain import Head, SealedRecord
 from packseal.core.errors import StorageError
 from packseal.core.holes import Hole
+from packseal.core.record import parse
 from packseal.journal import contradictions, database, receipts, removal
 from packseal.journal.contradictions import Contradiction
 from packseal.journal.removal import Named
@@ -70,6 +72,21 @@ class Reader:
         self._lock = lock
         self._version = database.version_of(connection)
         self._holes: dict[bytes, list[Hole]] = {}
+
+    @property
+    def path(self) -> Path:
+        """Where the journal is."""
+        return self._path
+
+    def size(self) -> int:
+        """Return how many bytes of records all logs hold; its cost does not grow with them."""
+        ((size,),) = self._all("SELECT coalesce(sum(bytes), 0) FROM log")
+        return int(size)
+
+    def free_bytes(self) -> int:
+        """Return how much of the file is free for new records."""
+        ((pages,),), ((size,),) = self._all("PRAGMA freelist_count"), self._all("PRAGMA page_size")
+        return int(pages) * int(size)
 
     def logs(self) -> list[Log]:
         """Return every log, oldest first."""
@@ -184,6 +201,21 @@ class Reader:
         for number, raw in self._all(query, place.start, place.end):
             return number - place.start, raw
         return None
+
+    def hash_of(self, log_id: bytes, sequence: int) -> bytes | None:
+        """Return a record's hash: where it is removed, by the word of the record after it, if that is there."""
+        ours = self.record(log_id, sequence)
+        if ours is not None:
+            return ours.hash
+        after = self.record(log_id, sequence + 1) if sequence >= 0 else None
+        return None if after is None else parse(after.raw).header.previous
+
+    def is_removed(self, log_id: bytes, sequence: int) -> bool:
+        """Whether the record was there and was removed on purpose."""
+        first = next(self.records(log_id), None)
+        if first is None or sequence < 0:
+            return False
+        return sequence < first.sequence or holes.covers(self.holes(log_id), sequence, sequence)
 
     def delivered(self, log_id: bytes) -> int:
         """Return the sequence number of the first record that no receipt covers."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from packseal.core import chain, holes
+from packseal.core import chain
 from packseal.core.chain import Head, SealedRecord
 from packseal.core.errors import FormatError, StorageError, VerifyError
 from packseal.core.exchange import Receipt
@@ -124,8 +124,8 @@ class Journal(Reader):
             VerifyError: it speaks of a record that is not ours.
         """
         place = self._place(receipt.log_id)
-        ours = self._hash_of(receipt.log_id, receipt.sequence)
-        if ours is None and self._is_removed(receipt.log_id, receipt.sequence):
+        ours = self.hash_of(receipt.log_id, receipt.sequence)
+        if ours is None and self.is_removed(receipt.log_id, receipt.sequence):
             return  # nobody can tell; the next receipt covers it
         if ours != receipt.hash:
             raise VerifyError(
@@ -161,20 +161,6 @@ class Journal(Reader):
             receipts.make(self._connection)
             removal.forget_before(self._connection, place.start, first)
         self._holes.pop(log_id, None)
-
-    def _hash_of(self, log_id: bytes, sequence: int) -> bytes | None:
-        """Return a record's hash: where it is removed, by the word of the record after it, if that is there."""
-        ours = self.record(log_id, sequence)
-        if ours is not None:
-            return ours.hash
-        after = self.record(log_id, sequence + 1)
-        return None if after is None or not sequence >= 0 else parse(after.raw).header.previous
-
-    def _is_removed(self, log_id: bytes, sequence: int) -> bool:
-        first = next(self.records(log_id), None)
-        return first is not None and (
-            0 <= sequence < first.sequence or holes.covers(self.holes(log_id), sequence, sequence)
-        )
 
     def _check_ends(self) -> None:
         """Refuse a file whose newest record, the one the chain goes on from, is damaged."""

@@ -20,6 +20,7 @@ from packseal.runtime import epochs, opening, opening_parts, publishing, ways
 from packseal.runtime.bell import Bell
 from packseal.runtime.desk import Desk
 from packseal.runtime.epochs import EpochWatch
+from packseal.runtime.keeping import Keeper
 from packseal.runtime.opening import GatewayLog
 from packseal.runtime.power import Actions, PowerWatch, open_source
 from packseal.runtime.recorder import Recorder
@@ -64,6 +65,7 @@ class Agent:
     ended: Sequence[Contradiction] = ()
     publishers: Sequence[Publisher] = ()
     power: PowerWatch | None = None
+    keeper: Keeper | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set or nothing more can come; then seal, store, and wait for the sink's receipts.
@@ -148,18 +150,18 @@ async def opened(config: Config, power: PowerWatch | None = None) -> AsyncIterat
         bell = Bell([sync.notify] if sync else [])
         found = await desk.run(lambda: opening.find_log(desk.journal, signer, issuer, issuer, LogKind.GATEWAY))
         gateway_log = GatewayLog(found, LogWriter(opening.store_in(desk, found.log_id), bell.ring), clock)
-        recordings = []
+        keeper, recordings = Keeper(desk, config.file.keep), []
         for battery, driver in zip(config.file.battery, drivers, strict=True):
             subject = battery.id
             own = await desk.run(
                 lambda subject=subject: opening.find_log(desk.journal, signer, issuer, subject, LogKind.BATTERY)  # type: ignore[misc]
             )
             writer = LogWriter(opening.store_in(desk, own.log_id), bell.ring)
-            recorder = opening.open_recorder(config, battery, driver, own, writer)
+            recorder = opening.open_recorder(config, battery, driver, own, writer, keeper)
             recordings.append(Recording(subject, battery.parts, own.log_id, recorder))
         publishers = publishing.open_publishers(config, RecordedSource(config, desk, recordings))
         bell.listeners += [publisher.notify for publisher in publishers]
-        around = (sync, watch, ended, publishers, power)
+        around = (sync, watch, ended, publishers, power, keeper)
         yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, *around)
 
 

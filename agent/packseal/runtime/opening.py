@@ -14,6 +14,7 @@ from packseal.core.bodies import Event, GapCause, Kind, Lifecycle, LifecycleCode
 from packseal.core.chain import Pen, SealedRecord
 from packseal.core.cose import Signer
 from packseal.core.errors import ConfigError, FormatError, StorageError
+from packseal.core.holes import Hole
 from packseal.core.meter import Meter
 from packseal.core.meter.recovery import recovered
 from packseal.core.meter.state import MeterState, load
@@ -23,6 +24,7 @@ from packseal.core.sample import EventCode
 from packseal.core.sealer import Sealed, Sealer
 from packseal.journal.store import Journal, LogKind
 from packseal.runtime.desk import Desk
+from packseal.runtime.keeping import Keeper
 from packseal.runtime.recorder import Recorder
 from packseal.runtime.writer import LogWriter, Store
 from packseal_drivers import profile as profiles
@@ -92,8 +94,8 @@ def _how_it_stopped(last: SealedRecord | None) -> GapCause | None:
 def store_in(desk: Desk, log_id: bytes) -> Store:
     """Return what stores records of one log through the desk."""
 
-    async def store(records: Sequence[SealedRecord], state: bytes | None) -> None:
-        await desk.run(lambda: desk.journal.append(log_id, records, state))
+    async def store(records: Sequence[SealedRecord], state: bytes | None, removed: Sequence[Hole]) -> None:
+        await desk.run(lambda: desk.journal.append(log_id, records, state, removed))
 
     return store
 
@@ -114,7 +116,9 @@ def open_battery_driver(config: Config, battery: Battery, clock: SystemClock) ->
     )
 
 
-def open_recorder(config: Config, battery: Battery, driver: Driver, found: Found, writer: LogWriter) -> Recorder:
+def open_recorder(
+    config: Config, battery: Battery, driver: Driver, found: Found, writer: LogWriter, keeper: Keeper | None = None
+) -> Recorder:
     """Return what records one battery, its counters going on from the saved state."""
     state = recovered(found.snapshot) if found.snapshot is not None else found.state
     period_s = driver.period_s or 1.0
@@ -125,7 +129,7 @@ def open_recorder(config: Config, battery: Battery, driver: Driver, found: Found
     if found.trouble:
         preface.append(_trouble(battery.id, found))
     preface += meter.untold(config.changes.get(battery.id, ()))
-    return Recorder(driver, sealer, writer, preface)
+    return Recorder(driver, sealer, writer, preface, keeper.share(found.log_id) if keeper else None)
 
 
 def _trouble(battery_id: str, found: Found) -> Lifecycle:

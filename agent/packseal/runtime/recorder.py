@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -10,6 +10,7 @@ from packseal.core.bodies import GapCause, Lifecycle, LifecycleCode
 from packseal.core.quantities import Channel
 from packseal.core.sample import Instant, Notice, Sample
 from packseal.core.sealer import Sealed, Sealer
+from packseal.journal.retention import Step
 from packseal.runtime.writer import LogWriter
 from packseal_drivers.driver import Driver
 
@@ -17,8 +18,11 @@ log = logging.getLogger(__name__)
 
 QUEUE_BATCHES = 4
 TICK_S = 1.0
+KEEP_S = 1.0
+"""How often something is removed to keep within the journal's limits."""
 
 Batch = Sequence[Sample | Notice]
+Retention = Callable[[], Awaitable[Step | None]]
 
 
 @dataclass(slots=True)
@@ -41,9 +45,17 @@ class Recorder:
         sealer: what makes records of them.
         writer: what stores the records.
         preface: the first entries of this run, written when the battery's clock is known.
+        retention: gives what is to be removed next from this log.
     """
 
-    def __init__(self, driver: Driver, sealer: Sealer, writer: LogWriter, preface: Sequence[Lifecycle]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        sealer: Sealer,
+        writer: LogWriter,
+        preface: Sequence[Lifecycle],
+        retention: Retention | None = None,
+    ) -> None:
         self._driver = driver
         self._sealer = sealer
         self.writer = writer
@@ -52,6 +64,8 @@ class Recorder:
         self._is_read = False
         self._hurry = 0  # batches to be taken before the open window is sealed at once
         self._preface = preface
+        self._retention = retention
+        self._keep_at = 0.0
         self.status = RecorderStatus()
 
     @property
@@ -95,6 +109,7 @@ class Recorder:
             if batch is not None:
                 self._take(batch)
                 await self.writer.flush(at_once=self._cut())
+                await self._keep()
         self._begin()
         if self._lost and self.status.last is not None:
             self._name_lost(self.status.last.at)
@@ -102,6 +117,17 @@ class Recorder:
         self._put(self._sealer.end(code, self._driver.clock.now()))
         if not await self.writer.flush(at_once=True):
             log.error("%d sealed records could not be stored before the stop", self.writer.status.pending)
+
+    async def _keep(self) -> None:
+        """Take one step of retention, unless the disk is behind or one was taken just now."""
+        now = asyncio.get_running_loop().time()
+        if self._retention is None or self.writer.status.pending or now < self._keep_at:
+            return
+        self._keep_at = now + KEEP_S
+        step = await self._retention()
+        if step is not None:
+            self.writer.put(self._sealer.seal(step.bodies, self._driver.clock.now()), step.removed)
+            await self.writer.flush()
 
     def _cut(self) -> bool:
         """Seal the open window if it must not wait and all that was read by then is in it; return whether so."""

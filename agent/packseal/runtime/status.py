@@ -22,6 +22,7 @@ from packseal.publish.status import PublishStatus
 
 if TYPE_CHECKING:
     from packseal.runtime.agent import Agent, Recording
+    from packseal.runtime.keeping import Kept
 
 KIB_PER_MIB = 1024
 PROCESS = Path("/proc/self/status")
@@ -105,6 +106,7 @@ def describe(agent: "Agent") -> dict[str, Any]:
         },
         "batteries": [_battery(recording) for recording in agent.recordings],
         "journal": _journal(agent),
+        "kept": kept_json(agent.keeper.kept if agent.keeper else None),
         "uplink": _uplink(agent),
         "power": _power(agent),
         "ended_logs": [_ended(one) for one in agent.ended],
@@ -150,6 +152,18 @@ def _journal(agent: "Agent") -> dict[str, Any]:
         "pending": sum(w.status.pending for w in writers),
         "last_error": next((w.status.last_error for w in writers if w.status.last_error), ""),
     }
+
+
+def kept_json(kept: "Kept | None") -> dict[str, Any] | None:
+    """Return what the journal holds and what it does not hold any more; None while that is not known."""
+    if kept is None:
+        return None
+    told: dict[str, Any] = {"bytes": kept.bytes, "limit_bytes": kept.limit_bytes, "tight": kept.tight}
+    told |= {"oldest": None if kept.oldest_ms is None else _utc(kept.oldest_ms), "forgotten": kept.forgotten}
+    for name, removed in (("thinned", kept.thinned), ("dropped", kept.dropped)):
+        span = {"from": _utc(removed.from_wall_ms), "to": _utc(removed.to_wall_ms)} if removed.records else {}
+        told[name] = {"records": removed.records, **span}
+    return told
 
 
 def _uplink(agent: "Agent") -> dict[str, Any] | None:

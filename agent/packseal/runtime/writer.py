@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from packseal.core.chain import SealedRecord
 from packseal.core.errors import StorageError
+from packseal.core.holes import Hole
 from packseal.core.sealer import Sealed
 
 log = logging.getLogger(__name__)
@@ -16,8 +17,8 @@ MAX_PENDING_BYTES = 8 << 20
 
 RETRY_S = 1.0
 
-Store = Callable[[Sequence[SealedRecord], bytes | None], Awaitable[None]]
-"""Stores records and meter state in one transaction, or raises StorageError and stores neither."""
+Store = Callable[[Sequence[SealedRecord], bytes | None, Sequence[Hole]], Awaitable[None]]
+"""Stores records and meter state and removes what the holes name, in one transaction; or raises StorageError."""
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class LogWriter:
         self._stored = stored
         self._records: list[SealedRecord] = []
         self._state: bytes | None = None
+        self._removed: list[Hole] = []
         self._bytes = 0
         self._retry_at = 0.0
         self.status = WriterStatus()
@@ -53,8 +55,9 @@ class LogWriter:
         """Whether so much waits for the disk that nothing more may be sealed."""
         return self._bytes >= MAX_PENDING_BYTES
 
-    def put(self, sealed: Sealed) -> None:
-        """Take what was sealed; it is not safe before `flush` has said so."""
+    def put(self, sealed: Sealed, removed: Sequence[Hole] = ()) -> None:
+        """Take what was sealed; it is not safe before `flush` has said so. `removed` is what it names as removed."""
+        self._removed += removed
         self._records += sealed.records
         self._bytes += sum(len(record.raw) for record in sealed.records)
         self._state = sealed.state
@@ -71,7 +74,7 @@ class LogWriter:
         if now < self._retry_at and not at_once:
             return False
         try:
-            await self._store(self._records, self._state)
+            await self._store(self._records, self._state, self._removed)
         except StorageError as error:
             self._retry_at = now + RETRY_S
             if str(error) != self.status.last_error:
@@ -90,4 +93,4 @@ class LogWriter:
         status.windows += sum(record.kind.name == "TELEMETRY" for record in self._records)
         status.bytes += self._bytes
         status.pending, status.last_error = 0, ""
-        self._records, self._bytes = [], 0
+        self._records, self._removed, self._bytes = [], [], 0

@@ -9,12 +9,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from packseal.config import Battery, Config, ConfigFile, Gateway
+from packseal.config_keep import Keep
 from packseal.core.quantities import Channel, Quantity
 from packseal.core.sample import ClockQuality, Instant, LinkCounts, Notice, Sample
 from packseal.journal.store import LogKind
 from packseal.keys.file import FileSigner
 from packseal.runtime import opening
 from packseal.runtime.desk import Desk
+from packseal.runtime.keeping import Keeper
 from packseal.runtime.recorder import Recorder
 from packseal.runtime.writer import LogWriter
 from packseal_drivers.settings import Stream
@@ -82,6 +84,7 @@ class Bench:
     driver: ScriptedDriver
     recorder: Recorder
     log_id: bytes
+    keeper: Keeper
     tasks: list[asyncio.Task[None]]
 
     async def settle(self) -> None:
@@ -98,17 +101,18 @@ class Bench:
 
 
 @asynccontextmanager
-async def recording(directory: Path, window_s: float = 60) -> AsyncIterator[Bench]:
+async def recording(directory: Path, window_s: float = 60, keep: Keep | None = None) -> AsyncIterator[Bench]:
     """Record in `directory`; goes on with what an earlier call left there. Leaving kills it unless it was stopped."""
     settings = config(directory, window_s)
     driver = ScriptedDriver()
     async with Desk(settings.journal) as desk:
         found = await desk.run(lambda: opening.find_log(desk.journal, KEY, GATEWAY, BATTERY, LogKind.BATTERY))
         writer = LogWriter(opening.store_in(desk, found.log_id), lambda: None)
-        recorder = opening.open_recorder(settings, settings.file.battery[0], driver, found, writer)
+        keeper = Keeper(desk, keep or settings.file.keep)
+        recorder = opening.open_recorder(settings, settings.file.battery[0], driver, found, writer, keeper)
         tasks = [asyncio.create_task(recorder.read()), asyncio.create_task(recorder.record())]
         try:
-            yield Bench(desk, driver, recorder, found.log_id, tasks)
+            yield Bench(desk, driver, recorder, found.log_id, keeper, tasks)
         finally:
             for task in (tasks[1], tasks[0]):
                 task.cancel()
