@@ -75,7 +75,7 @@ def _repair(damaged: Path, part: Path, folder: Path, keys: tuple[Keys, Keys], si
         others = ", ".join(kid.hex()[:16] for kid in rescue.strangers)
         hint = f"; it has records of key {others}: name that with --key PUB" if others else ""
         raise InputError(f"{damaged} holds no record that this gateway has signed{hint}")
-    states = salvage.states(copied)
+    states, rescue.beginnings = salvage.states(copied), salvage.beginnings(copied)
     holes = {log_id: rescue.holes(saved) for log_id, saved in rescue.logs.items()}
     rescue.close()
     _go_on(part, rescue, holes, states, signer)

@@ -84,12 +84,11 @@ def _walk(journal: Journal, log: Log, faults: Bounded, holes: Holes) -> int:
     """Note every record that is not what its row says or does not follow the one before; return how many there are."""
     end = journal.head(log.log_id).next_sequence
     progress = Progress("checking", end)
-    head, delivered = None, journal.delivered(log.log_id)
+    head, begins = None, journal.begins(log.log_id)
     count = 0
     for sealed in each(journal, log, 0, end):
         try:
-            # What was receipted may have been forgotten, from the beginning on.
-            expected = head.next_sequence if head else min(delivered, sealed.sequence)
+            expected = head.next_sequence if head else begins
             holes.note(log, _follow(log, sealed, head), expected)
         except (FormatError, VerifyError) as error:
             faults.add(f"log {log.log_id.hex()[:8]} row {sealed.sequence}: {error}")

@@ -28,7 +28,8 @@ CREATE TABLE log (
     state_hash BLOB,
     delivered INTEGER NOT NULL DEFAULT 0,
     receipt BLOB,
-    records INTEGER NOT NULL DEFAULT 0  -- how many are there
+    records INTEGER NOT NULL DEFAULT 0,  -- how many are there
+    begins INTEGER NOT NULL DEFAULT 0  -- the number of the first one; those before it were forgotten
 ) STRICT;
 CREATE TABLE record (
     id INTEGER PRIMARY KEY,  -- log.id << 40 | sequence: one B-tree, and a record appends to one page of it
@@ -51,6 +52,7 @@ _UPGRADE = " ".join(
         "BEGIN IMMEDIATE;",
         _SINCE_2,
         "ALTER TABLE log ADD COLUMN records INTEGER NOT NULL DEFAULT 0;",
+        "ALTER TABLE log ADD COLUMN begins INTEGER NOT NULL DEFAULT 0;",
         "UPDATE log SET records =",
         "(SELECT count(*) FROM record WHERE record.id >= log.id << 40 AND record.id < (log.id + 1) << 40);",
         f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",

@@ -222,6 +222,14 @@ class Reader:
         ((delivered,),) = self._all("SELECT delivered FROM log WHERE id = ?", self._place(log_id).row)
         return int(delivered)
 
+    def begins(self, log_id: bytes) -> int:
+        """Return the sequence number of the first record that was not forgotten."""
+        place = self._place(log_id)
+        if self._version == 1:
+            return 0  # such a program forgot nothing
+        ((begins,),) = self._all("SELECT begins FROM log WHERE id = ?", place.row)
+        return int(begins)
+
     def receipt(self, log_id: bytes) -> bytes | None:
         """Return the newest receipt as it was signed."""
         ((raw,),) = self._all("SELECT receipt FROM log WHERE id = ?", self._place(log_id).row)

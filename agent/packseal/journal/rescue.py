@@ -56,6 +56,8 @@ class Rescue:
         self._connection = database.open_to_write(path)
         self._open = 0
         self._receipts: dict[bytes, Receipt] = {}
+        self.beginnings: Mapping[bytes, int] = {}
+        """By log, the number before which all was forgotten."""
         self.logs: dict[bytes, Saved] = {}
         self.strangers: set[bytes] = set()
         self.doubles = 0  # a second record with the number of another: a fork
@@ -88,11 +90,11 @@ class Rescue:
     def holes(self, saved: Saved) -> list[Hole]:
         """Return what is missing of a log; the last one is what may have come after its last record.
 
-        What the log's own gap records name was removed on purpose, and a beginning that the sink has receipted was
-        forgotten: neither is lost now.
+        What the log's own gap records name was removed on purpose, and what is before `beginnings` was forgotten:
+        neither is lost now.
         """
         found = []
-        expected, wall_ms = 0, None
+        expected, wall_ms = self.beginnings.get(saved.log_id, 0), None
         receipted = max((r.sequence for r in self._receipts.values() if r.log_id == saved.log_id), default=-1)
         with database.told(self._path):
             start = saved.row << SEQUENCE_BITS
@@ -102,10 +104,9 @@ class Rescue:
             )
             named = removal.named(self._connection, start, start + (1 << SEQUENCE_BITS))
             for sequence, at_ms in rows:
-                is_forgotten = not expected and sequence - 1 <= receipted
-                if not covers(named, expected, sequence - 1) and not is_forgotten:
+                if not covers(named, expected, sequence - 1):
                     found.append(Hole(expected, sequence - 1, at_ms if wall_ms is None else wall_ms, at_ms))
-                expected, wall_ms = sequence + 1, at_ms
+                expected, wall_ms = max(expected, sequence + 1), at_ms
         return [*found, Hole(expected, receipted if receipted >= expected else None, wall_ms or 0, None)]
 
     def _take_receipt(self, raw: bytes) -> bool:
@@ -166,8 +167,8 @@ class Rescue:
         start = saved.row << SEQUENCE_BITS
         mine = sorted((r for r in self._receipts.values() if r.log_id == saved.log_id), key=lambda r: r.sequence)
         with database.transaction(self._connection, self._path):
-            sizes = (saved.bytes, saved.records, saved.row)
-            self._connection.execute("UPDATE log SET bytes = ?, records = ? WHERE id = ?", sizes)
+            facts = (saved.bytes, saved.records, self.beginnings.get(saved.log_id, 0), saved.row)
+            self._connection.execute("UPDATE log SET bytes = ?, records = ?, begins = ? WHERE id = ?", facts)
             for receipt in mine:
                 query = "SELECT hash FROM record WHERE id = ?"
                 if self._connection.execute(query, (start + receipt.sequence,)).fetchone() != (receipt.hash,):

@@ -106,6 +106,20 @@ def states(path: Path) -> Mapping[bytes, tuple[int, bytes]]:
     return found
 
 
+def beginnings(path: Path) -> Mapping[bytes, int]:
+    """Return, by log, the number before which all was forgotten, as far as the copy says it."""
+    found = {}
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for log in range(1, MOST_LOGS):
+            try:
+                row = connection.execute("SELECT log_id, begins FROM log WHERE id = ?", (log,)).fetchone()
+            except UNREADABLE:  # also the file of an older program, which forgot nothing
+                continue
+            if row is not None and type(row[0]) is bytes and type(row[1]) is int:
+                found[row[0]] = row[1]
+    return found
+
+
 def receipts(path: Path) -> Iterator[bytes]:
     """Yield the receipts that SQLite can read in the copy."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -160,6 +160,7 @@ class Journal(Reader):
         if first > min(start for start, _ in removed):
             receipts.make(self._connection)
             removal.forget_before(self._connection, place.start, first)
+            self._connection.execute("UPDATE log SET begins = ? WHERE id = ?", (first, place.row))
         self._holes.pop(log_id, None)
 
     def _check_ends(self) -> None:

@@ -181,7 +181,8 @@ def test_a_journal_of_version_1_is_read_as_it_is_and_brought_up_to_date_to_write
     journal.close()
     with closing(sqlite3.connect(path)) as old:
         old.executescript(
-            "DROP INDEX urgent; DROP TABLE hole; ALTER TABLE log DROP COLUMN records; PRAGMA user_version = 1"
+            "DROP INDEX urgent; DROP TABLE hole; ALTER TABLE log DROP COLUMN records;"
+            "ALTER TABLE log DROP COLUMN begins; PRAGMA user_version = 1"
         )
     with Journal.open_to_read(path) as reader:
         assert (reader.holes(LOG), reader.stats()[0].records) == ([], 6)
