@@ -29,6 +29,7 @@ PATIENCE_S = 10.0
 ANSWER_S = 20.0
 LOOK_S = 0.02
 LIMIT_BYTES = 16 << 20
+RECEIVED = "SELECT coalesce(sum(count), 0) FROM tally WHERE what LIKE 'records.%'"
 REFUSED = "SELECT coalesce(sum(count), 0) FROM tally WHERE what LIKE 'refused.%'"
 
 
@@ -124,7 +125,7 @@ class Operator:
         try:
             connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)
             try:
-                (received,) = connection.execute("SELECT coalesce(sum(next_sequence), 0) FROM log").fetchone()
+                (received,) = connection.execute(RECEIVED).fetchone()
                 (refused,) = connection.execute(REFUSED).fetchone()
             finally:
                 connection.close()
