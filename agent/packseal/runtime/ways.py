@@ -13,7 +13,7 @@ from packseal.uplink.protocol import Uplink
 from packseal.uplink.tally import Tally
 
 MQTT_KEEPALIVE_S = 15  # of MqttSettings, which only gateways with a broker import
-PING_BYTES = 200
+PING_BYTES = 230
 """Of one sign of life on a held MQTT connection: two packets of TCP, IP and TLS, and their acknowledgements."""
 
 

@@ -36,8 +36,8 @@ class Cost:
         idle_per_s: bytes per second for which the connection is merely held.
     """
 
-    connection: int = 5000
-    exchange: int = 600
+    connection: int = 6000
+    exchange: int = 800
     share: float = 0.05
     idle_per_s: float = 0.0
 

@@ -145,8 +145,10 @@ class Choice:
             async with asyncio.timeout(PROBE_S), link.uplink:
                 reply = await link.uplink.exchange(question)
             exchange.decode_reply(reply)
-        except (UplinkError, FormatError) as error:
+        except UplinkError as error:
             self.failed(link, str(error))
+        except FormatError as error:
+            self.failed(link, f"the sink's answer does not count: {error}")
         except TimeoutError:
             self.failed(link, f"no answer within {PROBE_S:g} s")
         else:

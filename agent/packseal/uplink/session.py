@@ -216,10 +216,10 @@ class Session:
         choice.carried(self._link, len(data))
         doubt = await self._shared.landing.land(flight, data, self._shared.lanes, strict=not choice.several)
         self._shared.count()
+        if doubt and choice.several:
+            raise UplinkError(doubt)
         if doubt:
             status.disconnected(doubt)
-            if choice.several:
-                raise UplinkError(doubt)
             return
         if not flight.asks:
             self._sizing.landed(asyncio.get_running_loop().time() - flight.sent_at)

@@ -1,11 +1,14 @@
 """The gateway's side of the tests: a real journal in its own thread, pens that write logs, and the sync engine."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
+
+from tests.agent.uplink import written
 
 from packseal.core.bodies import Event
 from packseal.core.chain import Pen
@@ -13,8 +16,10 @@ from packseal.core.cose import PublicKey
 from packseal.core.sample import ClockQuality, EventCode, Instant
 from packseal.journal.store import Journal
 from packseal.keys.file import FileSigner
+from packseal.uplink.link import Link
 from packseal.uplink.protocol import Uplink
 from packseal.uplink.sync import Sync, SyncSettings
+from packseal.uplink.tally import Tally
 
 GATEWAY = "urn:example:gateway:1"
 T = TypeVar("T")
@@ -60,6 +65,18 @@ class Gateway:
         if self.sync is not None:
             self.sync.notify()
 
+    async def write_kinds(self, kinds: str, log: int = 0) -> None:
+        """Append one record per letter: e, s or t."""
+        records = written.write(self.pens[log], kinds)
+        await self.run(lambda: self.journal.append(self.ids[log], records))
+        if self.sync is not None:
+            self.sync.notify()
+
+    async def drop(self, first: int, last: int, log: int = 0) -> None:
+        """Remove these, both inclusive, and name them in a gap record."""
+        gap = self.pens[log].write(written.dropped(first, last), written.AT)
+        await self.run(lambda: self.journal.append(self.ids[log], [gap], removed=[(first, last)]))
+
     async def write_each(self, rate: float, seconds: float) -> None:
         """Append `rate` records per second, one by one."""
         loop = asyncio.get_running_loop()
@@ -68,8 +85,16 @@ class Gateway:
             await asyncio.sleep(start + number / rate - loop.time())
             await self.write(1)
 
-    def start(self, uplink: Uplink, sink_key: PublicKey, settings: SyncSettings = FAST) -> Sync:
-        self.sync = Sync(self.journal, uplink, sink_key, self.run, settings)
+    def start(
+        self,
+        uplink: Uplink | Sequence[Link],
+        sink_key: PublicKey,
+        settings: SyncSettings = FAST,
+        *,
+        tally: Tally | None = None,
+        wall_s: Callable[[], float] = time.time,
+    ) -> Sync:
+        self.sync = Sync(self.journal, uplink, sink_key, self.run, settings, tally=tally, wall_s=wall_s)
         self._task = asyncio.create_task(self.sync.run())
         return self.sync
 

@@ -262,9 +262,34 @@ def test_where_nothing_goes_out_of_turn_the_log_stops_before_a_hole_that_is_not_
     play.sink.early_limit = 0
     asyncio.run(_sent(play))
     assert len(play.sink.stored[LOGS[0]]) == 3
+    assert play.lanes[LOGS[0]].next == 3, "nothing after the hole has been sent"
     play.now, play.sink.early_limit = 1e9, 10
     asyncio.run(_sent(play))
     assert play.sink.present(LOGS[0]) == made.raws(LOGS[0])
+
+
+def test_what_was_under_way_out_of_turn_when_the_link_was_lost_goes_again() -> None:
+    play = world(outbox({LOGS[0]: "sese"}, {}), Terms(take=Take.EVENTS, batch_records=9))
+
+    async def scenario() -> None:
+        play.launch()
+        await play.land(play.under_way[0])
+        assert play.launch()
+        play.lose_connection()
+        await _sent(play)
+
+    asyncio.run(scenario())
+    assert sorted(play.sink.early[LOGS[0]]) == [1, 3]
+
+
+def test_what_a_restored_sink_no_longer_holds_out_of_turn_goes_again() -> None:
+    play = world(outbox({LOGS[0]: "tsts"}, {}), Terms(take=Take.SNAPSHOTS, batch_records=9))
+    asyncio.run(_sent(play))
+    assert sorted(play.sink.early[LOGS[0]]) == [1, 3]
+    play.sink.early[LOGS[0]].clear()
+    play.lose_connection()
+    asyncio.run(_sent(play))
+    assert sorted(play.sink.early[LOGS[0]]) == [1, 3]
 
 
 def test_a_short_backlog_goes_in_plain_order() -> None:
