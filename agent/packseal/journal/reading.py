@@ -149,6 +149,7 @@ class Reader:
         limit_bytes: int,
         *,
         urgent: bool = False,
+        snapshots: bool = True,
         newest_first: bool = False,
     ) -> list[tuple[int, bytes]]:
         """Return number and bytes of records that are there from `start` to before `end`, ascending.
@@ -160,13 +161,16 @@ class Reader:
             limit_records: how many at most.
             limit_bytes: how much at most; the first one is returned also when it is larger alone.
             urgent: without telemetry and summaries.
+            snapshots: False leaves these out too.
             newest_first: the limits count from the end; the order is the same.
         """
         place = self._place(log_id)
         source, order = "record", "DESC" if newest_first else "ASC"
         if urgent:
             source = f"record {database.USE_URGENT if self._version > 1 else ''}"
-        wanted = f"AND {database.URGENT}" if urgent else ""
+        wanted = (f"AND {database.URGENT}" if urgent else "") + (
+            "" if snapshots else f" AND kind <> {int(Kind.SNAPSHOT)}"
+        )
         query = f"SELECT id, raw FROM {source} WHERE id >= ? AND id < ? {wanted} ORDER BY id {order}"  # noqa: S608 - literals
         limits = (place.start + max(0, start), min(place.end, place.start + end))
         found: list[tuple[int, bytes]] = []

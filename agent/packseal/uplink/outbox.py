@@ -41,11 +41,13 @@ class Outbox(Protocol):
         limit_bytes: int,
         *,
         urgent: bool = False,
+        snapshots: bool = True,
         newest_first: bool = False,
     ) -> list[tuple[int, bytes]]:
         """Return number and bytes of records that are there from `start` to before `end`, ascending.
 
-        At least one where there is one. `urgent`: without telemetry and summaries. `newest_first`: the limits count
+        At least one where there is one. `urgent`: without telemetry and summaries; `snapshots` False: without
+        these too. `newest_first`: the limits count
         from the end.
         """
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from packseal.core import cose, exchange
-from packseal.core.bodies import Kind
+from packseal.core import exchange
 from packseal.core.exchange import Whole
 from packseal.uplink.lane import Lane
 from packseal.uplink.outbox import Outbox
@@ -80,12 +79,18 @@ def pack(outbox: Outbox, wish: Wish, limit_records: int, limit_bytes: int) -> Pa
             newest = outbox.newest_snapshot(log_id)
             return Parcel(wish, _unsent(wish, [] if newest is None else [newest]), wish.end)
         case Part.EVENTS | Part.URGENT:
-            found = outbox.entries(log_id, wish.start, wish.end, limit_records, limit_bytes, urgent=True)
+            found = outbox.entries(
+                log_id,
+                wish.start,
+                wish.end,
+                limit_records,
+                limit_bytes,
+                urgent=True,
+                snapshots=wish.part is Part.URGENT,
+            )
             end = found[-1][0] + 1 if found else wish.end
-            wanted = [e for e in found if wish.part is Part.URGENT or kind_of(e[1]) is not Kind.SNAPSHOT]
-            if not wish.pressing and len(wanted) > DENSE * (end - wish.start):
-                wanted = []
-            return Parcel(wish, _unsent(wish, wanted), end)
+            left = not wish.pressing and len(found) > DENSE * (end - wish.start)
+            return Parcel(wish, [] if left else _unsent(wish, found), end)
         case Part.NEWEST:
             found = outbox.entries(log_id, wish.start, wish.end, limit_records, limit_bytes, newest_first=True)
             return Parcel(wish, _unsent(wish, found), found[0][0] if found else wish.start)
@@ -94,13 +99,10 @@ def pack(outbox: Outbox, wish: Wish, limit_records: int, limit_bytes: int) -> Pa
             return _in_turn(wish, found)
 
 
-def kind_of(raw: bytes) -> Kind:
-    """Return the kind of a record of our own, without taking it apart: the second entry of its payload (record.md)."""
-    return Kind(cose.parse(raw).payload[4])
-
-
 def _in_turn(wish: Wish, found: Sequence[Entry]) -> Parcel:
     lane, end = wish.lane, found[-1][0] + 1 if found else wish.end
+    if len(found) == end - wish.start:  # nothing is missing, as nearly always
+        return Parcel(wish, _unsent(wish, found), end)
     whole, lost, expected = False, None, wish.start
     for sequence in (*(sequence for sequence, _ in found), end):
         for first, after in _missing(lane, expected, sequence):
@@ -124,6 +126,8 @@ def _missing(lane: Lane, first: int, end: int) -> Iterable[tuple[int, int]]:
         first = stop
 
 
-def _unsent(wish: Wish, found: Sequence[Entry]) -> list[Entry]:
+def _unsent(wish: Wish, found: Sequence[Entry]) -> Sequence[Entry]:
     lane = wish.lane
+    if not lane.held and not lane.flying and wish.part is not Part.PRESENT:
+        return found
     return [e for e in found if wish.start <= e[0] < wish.end and e[0] not in lane.held and e[0] not in lane.flying]

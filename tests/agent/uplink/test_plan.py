@@ -14,14 +14,14 @@ from tests.agent.uplink.gateway import GATEWAY
 from tests.agent.uplink.sink import TrialSink
 from tests.agent.uplink.written import AT, MemoryOutbox, dropped, write
 
-from packseal.core import exchange
+from packseal.core import exchange, record
 from packseal.core.bodies import Kind
 from packseal.core.chain import Head, Pen
 from packseal.core.exchange import LogEnd
 from packseal.keys.file import FileSigner
 from packseal.uplink.landing import Flight, Landing
 from packseal.uplink.lane import Lane
-from packseal.uplink.parcel import kind_of, pack
+from packseal.uplink.parcel import pack
 from packseal.uplink.plan import Part, next_wish
 from packseal.uplink.settings import SyncSettings
 from packseal.uplink.status import SyncStatus
@@ -329,7 +329,7 @@ async def _sent(play: World) -> tuple[list[Part], list[list[Kind]]]:
         sent = play.under_way[0]
         if (parcel := sent.flight.parcel) is not None:
             parts.append(parcel.wish.part)
-            kinds.append([kind_of(raw) for _, raw in parcel.entries])
+            kinds.append([record.parse(raw).kind for _, raw in parcel.entries])
         await play.land(sent)
         play.terms = replace(play.terms, early=play.landing.takes_early(asyncio.get_running_loop().time()))
     return parts, kinds

@@ -62,10 +62,12 @@ class MemoryOutbox:
         limit_bytes: int,
         *,
         urgent: bool = False,
+        snapshots: bool = True,
         newest_first: bool = False,
     ) -> list[tuple[int, bytes]]:
         wanted = [r for r in self._kept(log_id) if start <= r.sequence < end]
         wanted = [r for r in wanted if not (urgent and r.kind is Kind.TELEMETRY)]
+        wanted = [r for r in wanted if snapshots or r.kind is not Kind.SNAPSHOT]
         found: list[tuple[int, bytes]] = []
         size = 0
         for sealed in reversed(wanted) if newest_first else wanted:
