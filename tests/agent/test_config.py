@@ -1,5 +1,6 @@
 """A wrong configuration names file, line, key and what is allowed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from packseal import config
 from packseal.config_uplink import Https, Mqtt
 from packseal.core.errors import ConfigError
 from packseal.uplink.route import Proxy, Route
+from packseal.uplink.terms import Order
 from packseal_drivers.settings import SocketCan, Stream
 
 GOOD = """\
@@ -73,6 +75,47 @@ def test_an_uplink_has_a_route(tmp_path: Path) -> None:
 def test_https_is_told_by_its_kind(tmp_path: Path) -> None:
     text = GOOD.replace('"mqtt"', '"https"').replace('host = "broker.example"', 'url = "https://sink.example"')
     assert isinstance(load(tmp_path, text).file.uplink, Https)
+
+
+SECOND = """\
+[[uplink]]
+kind = "https"
+name = "lte"
+sink_key = "sink.pub"
+url = "https://sink.example"
+carries = "everything"
+order = "newest_first"
+everything_below_mb = 10
+bytes_per_s = 20000
+mb_per_day = 20.5
+"""
+
+
+def two_uplinks(second: str) -> str:
+    text = GOOD.replace("[uplink]", "[[uplink]]")
+    return text.replace("[[battery]]", f"{second}[[battery]]", 1)
+
+
+def test_several_uplinks_stand_in_order_of_preference(tmp_path: Path) -> None:
+    first, second = load(tmp_path, two_uplinks(SECOND)).uplinks
+    assert (first.title, second.title) == ("mqtt broker.example:8883", "lte")
+    assert first.tls is not None
+    assert (second.order, second.everything_below_mb, second.mb_per_day) == (Order.NEWEST_FIRST, 10, 20.5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("sink.pub", "other.pub", "every uplink must lead to the same sink, with the same sink_key"),
+        ('name = "lte"', 'name = "mqtt broker.example:8883"', "two uplinks are called mqtt broker.example:8883"),
+        ("mb_per_day = 20.5", "mb_per_day = 0", "mb_per_day must be at least 0.1"),
+        ('"newest_first"', '"random"', "Invalid enum value 'random'"),
+        ('"everything"', '"snapshots"', "everything_below_mb belongs to"),
+    ],
+)
+def test_what_is_wrong_with_several_uplinks_is_said(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load(tmp_path, two_uplinks(SECOND.replace(old, new)))
 
 
 @pytest.mark.parametrize(

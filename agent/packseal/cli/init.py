@@ -30,7 +30,7 @@ journal = "journal.db"
 socket = "status.sock"
 window_s = 60       # seconds per sealed window: what a power cut can cost at most
 
-# Where records go. Without this table they are only kept.
+# Where records go. Without this table they are only kept. Several, and their budgets: docs/uplinks.md
 # [uplink]
 # kind = "mqtt"                # or kind = "https" with url = "https://sink.example"
 # sink_key = "sink.pub"        # the sink's public key: only its receipts count

@@ -140,7 +140,7 @@ class Reader:
             batch.append(entry.raw)
         return batch
 
-    def entries(
+    def entries(  # noqa: PLR0913 - three are flags
         self,
         log_id: bytes,
         start: int,
@@ -168,9 +168,8 @@ class Reader:
         source, order = "record", "DESC" if newest_first else "ASC"
         if urgent:
             source = f"record {database.USE_URGENT if self._version > 1 else ''}"
-        wanted = (f"AND {database.URGENT}" if urgent else "") + (
-            "" if snapshots else f" AND kind <> {int(Kind.SNAPSHOT)}"
-        )
+        wanted = f"AND {database.URGENT}" if urgent else ""
+        wanted += "" if snapshots else f" AND kind <> {int(Kind.SNAPSHOT)}"
         query = f"SELECT id, raw FROM {source} WHERE id >= ? AND id < ? {wanted} ORDER BY id {order}"  # noqa: S608 - literals
         limits = (place.start + max(0, start), min(place.end, place.start + end))
         found: list[tuple[int, bytes]] = []

@@ -27,7 +27,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What is counted beside the bytes of requests and replies (docs/uplinks.md says how it was measured).
+    """What is counted beside the bytes of requests and replies (docs/uplinks.md has what was measured).
 
     Args:
         connection: bytes per connection: TCP, TLS with certificates of both sides, MQTT's own greeting.

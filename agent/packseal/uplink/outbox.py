@@ -32,7 +32,7 @@ class Outbox(Protocol):
     def read(self, log_id: bytes, start: int, limit_records: int, limit_bytes: int) -> list[bytes]:
         """Return raw records from `start` on, at least one where there is one."""
 
-    def entries(
+    def entries(  # noqa: PLR0913 - three are flags
         self,
         log_id: bytes,
         start: int,

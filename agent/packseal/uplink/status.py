@@ -23,10 +23,7 @@ class LinkStatus:
 
 @dataclass(slots=True)
 class SyncStatus:
-    """What the operator sees. `halted` maps a log id in hex to why the sink does not get on with it.
-
-    `link` is the link in use. `waiting` says what waits for another link or another day, "" when nothing does.
-    """
+    """What the operator sees. `halted` maps a log id in hex to why the sink does not get on with it."""
 
     connected: bool = False
     state: str = "starting"
@@ -37,8 +34,6 @@ class SyncStatus:
     bytes_sent: int = 0
     records_outstanding: int = 0
     halted: dict[str, str] = field(default_factory=dict)
-    link: str = ""
-    waiting: str = ""
 
     def answered(self, over: str = "") -> None:
         """Note that the sink has given an answer that counts, over one of several links where that is named."""

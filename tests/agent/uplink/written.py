@@ -53,7 +53,7 @@ class MemoryOutbox:
         found = self.entries(log_id, start, 1 << 40, limit_records, limit_bytes)
         return [raw for _, raw in found]
 
-    def entries(
+    def entries(  # noqa: PLR0913 - of the seam
         self,
         log_id: bytes,
         start: int,
