@@ -42,7 +42,7 @@ GATEWAY, BATTERY, LOG_ID = "urn:example:gateway:1", "urn:example:battery:1", byt
 SIGNER, SINK_SIGNER = FileSigner(Ed25519PrivateKey.generate()), FileSigner(Ed25519PrivateKey.generate())
 WALL_NS = 1_800_000_000_000_000_000
 STEPS_PER_EXAMPLE = 40
-STEPS = int(os.environ.get("PACKSEAL_MODEL_STEPS", "600"))
+STEPS = int(os.environ.get("PACKSEAL_MODEL_STEPS", "400"))
 PACE = SyncSettings(
     batch_records=5, in_flight=2, silence_s=0.5, halted_s=0.001, pause_min_s=0.001, pause_max_s=0.002, busy_max_s=0.002
 )
