@@ -171,3 +171,48 @@ def test_what_it_keeps_does_not_grow() -> None:
         sizes.append(len(msgspec.msgpack.encode(one.health.state)))
     assert max(sizes) < 8192
     assert sizes[-1] <= max(sizes[5:15]) + 64
+
+
+def test_what_is_given_past_the_declared_cut_off_is_no_capacity() -> None:
+    """The same discharges, of a battery whose manufacturer declares a higher cut-off."""
+    low, high, given = meter(), Meter(msgspec.structs.replace(DECLARED, cell_voltage_min_v=3.2), DELIVERS, 10.0), []
+    cell = Cell(8.0)
+    cycle(cell.charge().rest(600))
+    began_ah = None
+    for _, volts, amps, _ in cell.rows:
+        if amps < 0:
+            began_ah = (began_ah or 0.0) - amps * cell.step_s / 3600
+            if volts >= 3.2:
+                given = [began_ah]
+    for one in (low, high):
+        rows = list(cell.rows)
+        run(one, cell)
+        cell.rows = rows
+    whole = low.health.estimator
+    less = high.health.estimator
+    assert whole is not None
+    assert less is not None
+    found, other = less.capacity_ah(), whole.capacity_ah()
+    assert found is not None
+    assert other is not None
+    assert found[0] == pytest.approx(given[0], abs=0.02)
+    assert other[0] > found[0] + 0.1
+
+
+def test_a_resistance_that_has_grown_since_the_curve_was_learnt_moves_no_capacity() -> None:
+    one, cell = meter(), Cell(9.0)
+    run(one, cycle(cycle(cell.charge().rest(600))))
+    run(one, cell.charge().rest(600))
+    estimator = one.health.estimator
+    assert estimator is not None
+    whole = estimator.capacity_ah()
+    assert whole is not None
+    cell.ohm *= 2
+    off = []
+    for _ in range(12):
+        sessions, _ = run(one, cell.discharge(to_soc=0.2).away(4000).charge().rest(600))
+        off.append([abs((s.capacity_ah or 0.0) - whole[0]) for s in sessions if "load" in s.anchors])
+    assert estimator.curve.state.grown_ohm == pytest.approx(0.01, rel=0.2)
+    assert [len(each) for each in off] == [2] * 12
+    assert max(off[0]) > 0.03 * whole[0]
+    assert max(off[-1]) < 0.015 * whole[0]

@@ -20,24 +20,35 @@ REST_SD_V, LOAD_SD_V = 0.008, 0.010
 AGED_SD_V = 0.0004
 """Per full equivalent cycle since it was learnt, up to MOST_AGED_V: the curve moves as the battery ages."""
 MOST_AGED_V = 0.06
+GROWTHS, GROWTH_GAIN = (-0.3, 2.0), 0.1
+"""Growth of the resistance since the curves, by what it was, at least and at most; and how fast it is followed."""
 SIMILAR = 0.3
 """A current this near to the learnt one, relative, needs little of the resistance."""
 
 
 class Learnt(msgspec.Struct):
-    """Voltage (V) and current (A) by state of charge, and the full equivalent cycles and capacity then."""
+    """Voltage (V) and current (A) by state of charge, and the full equivalent cycles and capacity then.
+
+    `rest_v` is what a cell showed at rest right before that discharge.
+    """
 
     volts: list[float]
     amps: list[float]
     at_cycles: float
     capacity_as: float = 0.0
+    rest_v: float | None = None
 
 
 class CurveState(msgspec.Struct):
-    """The newest curve of each direction."""
+    """The newest curve of each direction, and by how many ohm a cell's slow resistance has grown since.
+
+    `grown_ohm` is since the curve of discharging; `before_ohm` of it was there when that of charging was learnt.
+    """
 
     charging: Learnt | None = None
     discharging: Learnt | None = None
+    grown_ohm: float = 0.0
+    before_ohm: float = 0.0
 
 
 class Found(NamedTuple):
@@ -55,13 +66,19 @@ class Curve:
         self._limits, self.state = limits, state
 
     def learn(
-        self, track: list[tuple[float, float, float]], cycles: float, capacity_as: float, *, charging: bool
+        self,
+        track: list[tuple[float, float, float]],
+        cycles: float,
+        capacity_as: float,
+        rest_v: float | None,
+        *,
+        charging: bool,
     ) -> None:
         """Take over points of (state of charge, V, A) of one pass in one direction, if they reach far enough."""
         points = sorted(track)
         if len(points) < LEAST_POINTS or points[0][0] > 0.12 or points[-1][0] < 0.88:  # noqa: PLR2004 - the ends
             return
-        learnt = Learnt([], [], cycles, capacity_as)
+        learnt = Learnt([], [], cycles, capacity_as, rest_v)
         k = 0
         for n in range(POINTS):
             soc = n / (POINTS - 1)
@@ -71,10 +88,12 @@ class Curve:
             share = min(max((soc - s0) / (s1 - s0), -1.0), 2.0) if s1 > s0 else 0.0
             learnt.volts.append(round(v0 + share * (v1 - v0), 5))
             learnt.amps.append(round(a0 + min(max(share, 0.0), 1.0) * (a1 - a0), 4))
+        state = self.state
         if charging:
-            self.state.charging = learnt
+            state.charging, state.before_ohm = learnt, state.grown_ohm
         else:
-            self.state.discharging = learnt
+            state.discharging = learnt
+            state.grown_ohm, state.before_ohm = 0.0, state.before_ohm - state.grown_ohm
 
     def faded(self, capacity_as: float) -> float:
         """Return by which share the capacity has changed since the older curve was learnt, 0 without one."""
@@ -99,9 +118,26 @@ class Curve:
         both = up is not None and down is not None
         if not both and abs(current_a - usual) > SIMILAR * abs(usual) and not self._slow(usual):
             return None
+        grown_v = (self.state.grown_ohm - (self.state.before_ohm if near is up else 0.0)) * current_a
         return [
-            v + self.ohm(n) * (current_a - a) for n, (v, a) in enumerate(zip(near.volts, near.amps, strict=True))
+            v + grown_v + self.ohm(n) * (current_a - a)
+            for n, (v, a) in enumerate(zip(near.volts, near.amps, strict=True))
         ], (REST_SD_V if current_a == 0 else LOAD_SD_V)
+
+    def compare(self, cell_v: float, current_a: float, soc: float, rest_v: float) -> None:
+        """Take over how far the resistance has grown, from a discharge at the usual current that began at `rest_v`.
+
+        The fall from rest is compared, since a charger that ends earlier moves both voltages alike.
+        """
+        state, down = self.state, self.state.discharging
+        learnt = self.volts(current_a)
+        if learnt is None or down is None or down.rest_v is None:
+            return
+        if abs(current_a - down.amps[POINTS // 2]) > SIMILAR * abs(current_a):
+            return
+        more_ohm = (cell_v - rest_v - _at(learnt[0], soc) + down.rest_v) / current_a
+        low, high = (share * self.ohm(POINTS // 2) for share in GROWTHS)
+        state.grown_ohm = min(max(state.grown_ohm + GROWTH_GAIN * more_ohm, low), high)
 
     def _slow(self, current_a: float) -> bool:
         return abs(current_a) <= SLOW_C_RATE * self._limits.rated_as / 3600
@@ -133,9 +169,7 @@ class Curve:
         learnt = self.volts(0.0)
         if learnt is None:
             return None
-        place = min(max(soc, 0.0), 1.0) * (POINTS - 1)
-        n = min(int(place), POINTS - 2)
-        return learnt[0][n] + (place - n) * (learnt[0][n + 1] - learnt[0][n])
+        return _at(learnt[0], soc)
 
 
 def _crossing(shares: list[float], volts: list[float], cell_v: float, sd_v: float) -> Found | None:
@@ -150,3 +184,10 @@ def _crossing(shares: list[float], volts: list[float], cell_v: float, sd_v: floa
     rise = max(volts[n] - volts[n - 1], 1e-6)
     soc = shares[n - 1] + (cell_v - volts[n - 1]) / rise * (shares[n] - shares[n - 1])
     return Found(soc, sd_v / slope, slope)
+
+
+def _at(volts: list[float], soc: float) -> float:
+    """Return the voltage of a curve at a state of charge."""
+    place = min(max(soc, 0.0), 1.0) * (POINTS - 1)
+    n = min(int(place), POINTS - 2)
+    return volts[n] + (place - n) * (volts[n + 1] - volts[n])

@@ -62,7 +62,7 @@ class Estimator:
         self._limits, self.state = limits, state
         self.curve = Curve(limits, state.curve)
         known = state.filter.capacity_as or limits.rated_as
-        self._tracker = Tracker(limits, self.curve, limit_ns, state.tracker, known)
+        self._tracker = Tracker(limits, self.curve, limit_ns, state.tracker, known, state.anchors)
 
     def feed(self, view: Seen) -> Session | None:
         """Account for one sample; return the session that ended with it, if any."""
@@ -257,7 +257,8 @@ class Estimator:
         full = found.last if charging else found.first
         scale_as = found.capacity_as if grade is Grade.A else self.state.filter.capacity_as or found.capacity_as
         track = [(1 + (c - full.charge_as) / scale_as, v, a) for c, v, a in tracker.track]
-        self.curve.learn(track, self._tracker.cycles, scale_as, charging=charging)
+        rest_v = None if charging else tracker.rested_v
+        self.curve.learn(track, self._tracker.cycles, scale_as, rest_v, charging=charging)
 
 
 def _worth(found: Pair) -> tuple[bool, float]:

@@ -23,7 +23,12 @@ class TrackerState:
     gaps_s: float = 0.0
     tick_s: float = 0.0
     ticked_as: float = 0.0
+    ticked_low_v: float = 0.0
+    passed_as: float | None = None
+    """`moved_as` when the lowest cell passed the cut-off in this discharge; None while it is above."""
     mode: int = RESTING
+    rested_v: float | None = None
+    """A cell's voltage at rest right before the newest discharge, None where it did not begin out of rest."""
     since_s: float = 0.0
     since_as: float = 0.0
     load_a: float = 0.0

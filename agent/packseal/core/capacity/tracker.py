@@ -8,6 +8,7 @@ from math import exp, hypot, log
 
 from packseal.core.capacity.anchor import Anchor, Kind
 from packseal.core.capacity.curve import Curve
+from packseal.core.capacity.cut_off import pass_cut_off, to_cut_off
 from packseal.core.capacity.limits import Limits
 from packseal.core.capacity.seen import Seen
 from packseal.core.capacity.tracked import CHARGING, DISCHARGING, RESTING, TrackerState
@@ -18,17 +19,12 @@ SMOOTH_S = 120.0
 LEAST_LOAD_S = LEAST_REST_S = 60.0
 """Shorter stretches, such as regenerative braking, end nothing."""
 NEAR_FULL_V = 0.015
-NEAR_EMPTY_V = 0.02
 TAPERED = 0.5
 """A charge that ended with its current at this share of its peak, at a held voltage, was ended by the charger."""
 HELD_V = 0.008
 BELOW_FULL_V = 0.15
 DEEP_SHARE = 0.35
 """Of the voltage span: the mean over two minutes must be this low, so that a peak of current is no empty battery."""
-FARTHEST = 0.015
-"""Of the charge: so far the end of a discharge may be carried on along its slope to the cut-off."""
-STEEP_V = 3.0
-"""V per unit of charge: the fall of a cell near its end."""
 FULL_SD = EMPTY_SD = 0.004
 TAIL_SD = 0.08
 """Per C of tail current away from this charger's habit."""
@@ -36,6 +32,8 @@ RATE_SD = 0.02
 """Per e-fold of the current away from that at which this battery is usually emptied."""
 HABIT_GAIN = 0.3
 TRACK_STEP, MOST_TRACK = 0.012, 90
+SOON_AFTER_FULL = (0.08, 0.2)
+"""Share given since full at which the state of charge is known well, whatever the capacity has become."""
 STEADY, STEADY_SHARE = 0.1, 0.04
 """A current within 10 % over 4 % of the charge is steady."""
 
@@ -43,10 +41,18 @@ STEADY, STEADY_SHARE = 0.1, 0.04
 class Tracker:
     """Gives anchors to `told`, and calls `closed` where a session may end."""
 
-    def __init__(self, limits: Limits, curve: Curve, limit_ns: int, state: TrackerState, capacity_as: float) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        curve: Curve,
+        limit_ns: int,
+        state: TrackerState,
+        capacity_as: float,
+        known: list[Anchor],
+    ) -> None:
         self.limits, self._curve, self.limit_ns, self._limit_s = limits, curve, limit_ns, limit_ns / NS_PER_S
         self.state, self._rest_a = state, limits.rest_a
-        self.capacity_as = capacity_as
+        self.capacity_as, self._known = capacity_as, known
         self.anchors: list[Anchor] = []
 
     @property
@@ -129,6 +135,7 @@ class Tracker:
         """Begin a stretch of one mode."""
         state = self.state
         state.peak_a = state.top_v = 0.0
+        state.passed_as = None
         state.steady_a, state.steady_as, state.steady_told = current, state.charge_as, False
 
     def gap(self, view: Seen | None, seconds: float) -> bool:
@@ -151,6 +158,8 @@ class Tracker:
     def _change(self, mode: int) -> bool:
         state = self.state
         ended = self._end()
+        if mode == DISCHARGING:
+            state.rested_v = state.last_v if state.mode == RESTING else None
         state.mode, state.since_s, state.since_as = mode, state.elapsed_s, state.charge_as
         self._start(0.0)
         return ended
@@ -198,30 +207,18 @@ class Tracker:
 
     def _discharged(self) -> None:
         state, limits = self.state, self.limits
-        beyond_as = self._to_cut_off()
+        beyond_as = to_cut_off(state, limits, self.capacity_as)
         if beyond_as is None or state.smooth_v > limits.empty_v + DEEP_SHARE * limits.span_v:
             return
         away = 0.0 if state.empty_a is None else abs(log(max(-state.smooth_a, 1e-6) / state.empty_a))
         state.empty_a = _habit(state.empty_a, max(-state.smooth_a, 1e-6))
-        sd = hypot(EMPTY_SD, RATE_SD * away, beyond_as / 2 / self.capacity_as)
-        self.tell(Kind.EMPTY, beyond_as / self.capacity_as, sd)
+        sd = hypot(EMPTY_SD, RATE_SD * away, max(beyond_as, 0.0) / 2 / self.capacity_as)
+        full = self._full()
+        capacity_as = self.capacity_as if full is None else full.charge_as - state.charge_as + beyond_as
+        self.tell(Kind.EMPTY, beyond_as / capacity_as, sd)
 
-    def _to_cut_off(self) -> float | None:
-        """Return the charge from here to the cut-off along the present slope; None where it is not near."""
-        state, limits = self.state, self.limits
-        above_v = state.last_low_v - limits.empty_v
-        if above_v <= NEAR_EMPTY_V:
-            return 0.0
-        if not state.trail:
-            return None
-        charge_as, cell_v = state.trail[0]
-        passed_as = charge_as - state.charge_as
-        if passed_as <= 0:
-            return None
-        v_per_as = (cell_v - state.last_v) / passed_as
-        if v_per_as * self.capacity_as < STEEP_V or above_v / v_per_as > FARTHEST * self.capacity_as:
-            return None
-        return above_v / v_per_as
+    def _full(self) -> Anchor | None:
+        return next((a for a in self._known if a.kind == Kind.FULL), None)
 
     def _loaded(self) -> None:
         """Tell the state of charge by the voltage at a steady current."""
@@ -252,6 +249,8 @@ class Tracker:
             state.heated_as += fresh_as
             state.heat += warm * fresh_as
             state.warm_c = warm
+        if state.mode == DISCHARGING:
+            pass_cut_off(state, self.limits.empty_v)
         state.ticked_as = state.moved_as
         if state.mode != RESTING:
             self._follow(current, cell)
@@ -276,6 +275,18 @@ class Tracker:
         track = state.track
         if len(track) < MOST_TRACK and (not track or abs(state.charge_as - track[-1][0]) >= step_as):
             track.append((state.charge_as, cell, current))
+            self._compare(current, cell)
+
+    def _compare(self, current: float, cell: float) -> None:
+        """Hold the voltage of a steady discharge, soon after full, against the curve: the resistance has grown."""
+        state = self.state
+        full = self._full()
+        steady = abs(state.charge_as - state.steady_as) >= STEADY_SHARE / 2 * self.capacity_as
+        if full is None or not steady or current >= 0 or state.rested_v is None:
+            return
+        given = (full.charge_as - state.charge_as) / self.capacity_as
+        if SOON_AFTER_FULL[0] <= given <= SOON_AFTER_FULL[1]:
+            self._curve.compare(cell, current, 1 - given, state.rested_v)
 
 
 def _habit(before: float | None, now: float) -> float:
