@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.meter.feeding import ALL, PACK, readings, sample, value
 
+from packseal.core.bodies import LifecycleCode
 from packseal.core.meter import Meter
 from packseal.core.passport import Field, Method
 from packseal.core.sample import EventCode, Notice
@@ -56,6 +57,30 @@ def test_counters_that_fall_together_are_those_of_another_bms() -> None:
         told += meter.feed(sample(t, cycles=80 if new else 500, out_ah=3990 if new else 25000, out_kwh=1500))
     assert [n.code for n in told] == [EventCode.COUNTER_WENT_BACK] * 2 + [EventCode.BMS_REPLACED]
     assert value(meter, Field.CAPACITY_DISCHARGED_BMS) == 25000
+
+
+@pytest.mark.parametrize(
+    ("new", "total"), [pytest.param([0, 1], 501, id="new"), pytest.param([9000, 9001], 501, id="used")]
+)
+def test_the_counters_of_a_replaced_bms_begin_anew_without_an_alarm(new: list[float], total: float) -> None:
+    meter = Meter(PACK, ALL)
+    said(meter, [499, 500])
+    meter.mark(LifecycleCode.BMS_REPLACED, sample(2).at, {})
+    assert value(meter, Field.CYCLES_BMS) == 500
+    assert said(meter, new, start_s=3) == []
+    assert value(meter, Field.CYCLES_BMS) == total
+    assert readings(meter)[Field.CYCLES_BMS].method is Method.RECONCILED
+    again = Meter(PACK, ALL, state=meter.save())
+    assert said(again, [new[-1] + 1], start_s=9) == []
+    assert value(again, Field.CYCLES_BMS) == total + 1
+
+
+def test_a_replaced_module_leaves_the_counters_of_the_bms_as_they_are() -> None:
+    meter = Meter(PACK, ALL)
+    said(meter, [499, 500])
+    meter.mark(LifecycleCode.MODULE_REPLACED, sample(2).at, {})
+    assert said(meter, [501], start_s=3) == []
+    assert readings(meter)[Field.CYCLES_BMS].method is Method.AS_REPORTED
 
 
 def run(bms_share: float, cycles: float, step_ah: float = 0.1) -> list[Notice]:

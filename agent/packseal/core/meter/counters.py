@@ -8,12 +8,13 @@ from math import hypot
 
 import msgspec
 
+from packseal.core.bodies import LifecycleCode
 from packseal.core.declared import Declared
 from packseal.core.meter.throughput import AS_PER_AH, WS_PER_KWH, ThroughputState
 from packseal.core.meter.view import View
 from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import EventCode, Notice
+from packseal.core.sample import EventCode, Instant, Notice
 
 SOURCES = {
     Field.CYCLES_BMS: Channel(Quantity.CYCLES),
@@ -98,6 +99,9 @@ class Counters:
     def _follow(self, field: Field, value: float, view: View) -> list[Notice]:
         one = self.state.followed.setdefault(field.key, Followed())
         if one.said is None:
+            # Another BMS after one that was replaced: its counter begins near zero, or with another battery's history.
+            if one.base and value > RESET_SHARE * one.base:
+                one.base -= value
             _take(one, value, view)
             one.ours_then = self._ours(field)
             return []
@@ -182,6 +186,13 @@ class Counters:
         for one in self.state.followed.values():
             one.said_ns = None
 
+    def mark(self, code: LifecycleCode, at: Instant) -> None:  # noqa: ARG002 - counters have their own times
+        """Let the counters of another BMS begin anew, on top of what the one before had counted."""
+        if code is not LifecycleCode.BMS_REPLACED:
+            return
+        for key, one in self.state.followed.items():
+            self.state.followed[key] = Followed(base=one.base + (one.said or 0.0), said_ms=one.said_ms)
+
     def readings(self) -> list[Reading]:
         """Return each counter that this BMS delivers."""
         delivered = {field for field, _ in self._channels}
@@ -189,10 +200,10 @@ class Counters:
 
     def _reading(self, field: Field) -> Reading:
         one = self.state.followed.get(field.key)
-        if one is None or one.said is None:
+        if one is None or (one.said is None and not one.base):
             return Reading(field, missing=Missing.NO_DATA)
         method = Method.RECONCILED if one.base else Method.AS_REPORTED
-        return Reading(field, one.base + one.said, None, Originator.BMS, method, one.said_ms)
+        return Reading(field, one.base + (one.said or 0.0), None, Originator.BMS, method, one.said_ms)
 
 
 def _take(one: Followed, value: float, view: View) -> None:
