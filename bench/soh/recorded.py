@@ -13,8 +13,8 @@ from packseal.core.declared import Declared
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 NASA, CAMP, PANASONIC = DATA / "nasa_pcoe", DATA / "camp_nmc532", DATA / "panasonic_18650pf"
 TRIPS = DATA / "bmw_i3_trips" / "trips_1hz.csv.gz"
-NASA_CUT_OFF_V = {"B0005": 2.7, "B0006": 2.5, "B0007": 2.2, "B0018": 2.5, "B0029": 2.0, "B0030": 2.2, "B0047": 2.5}
-"""The end of discharge that the data set's readme states."""
+NASA_CUT_OFF_V = 2.7
+"""Down to where the set counts a discharge's capacity; some of its cells were then discharged further, to 2.0 V."""
 SHUNT = 0.005
 LONGEST_RUN_S = 200.0
 
@@ -51,7 +51,7 @@ def nasa(cell: str) -> Stream:
         cells_in_series=1,
         nominal_voltage_v=3.7,
         cell_voltage_max_v=4.2,
-        cell_voltage_min_v=NASA_CUT_OFF_V[cell],
+        cell_voltage_min_v=NASA_CUT_OFF_V,
         current_uncertainty=SHUNT,
     )
     return Stream(cell, rows, truth, truth[min(truth)], declared, 20.0)
@@ -74,6 +74,11 @@ def camp() -> Stream:
         current_uncertainty=SHUNT,
     )
     return Stream("CAMP", rows, {n: ah for n, ah in truth.items() if ah > 0.5}, truth[1], declared, LONGEST_RUN_S)
+
+
+def camp_pulses() -> list[bool]:
+    """Return of every row of the pouch cell whether it lies in a pulse of a pulse test."""
+    return [method == "pulse" for method in columns(CAMP / "stream.parquet")["method"]]
 
 
 def panasonic() -> Stream:
@@ -107,4 +112,20 @@ def trips() -> dict[str, list[tuple[float, float, float, float]]]:
         for row in csv.DictReader(file):
             t_s, volts, amps, warm = (float(row[n]) for n in ("t_s", "v_v", "i_a", "temp_c"))
             found.setdefault(row["trip"], []).append((t_s, volts, amps, warm))
+    return found
+
+
+def trip_rows() -> list[tuple[float, float, float, float, float]]:
+    """Return the BMW i3's trips one after the other, an hour apart: s, V, A, °C, %."""
+    found: list[tuple[float, float, float, float, float]] = []
+    trip, base_s, now_s = "", 0.0, 0.0
+    with gzip.open(TRIPS, "rt") as file:
+        for row in csv.DictReader(file):
+            if row["trip"] != trip:
+                trip, base_s = row["trip"], now_s + 3600
+            values = [row[name] for name in ("t_s", "v_v", "i_a", "temp_c", "soc_pct")]
+            if all(values):
+                t_s, volts, amps, warm, soc = map(float, values)
+                now_s = base_s + t_s
+                found.append((now_s, volts, amps, warm, soc))
     return found

@@ -25,12 +25,16 @@ class Score:
 def scored(pairs: Sequence[tuple[float, float, float]], first_ah: float) -> Score:
     """Return the score of (estimate, its standard uncertainty, truth) in Ah."""
     errors = [100 * (estimate - truth) / first_ah for estimate, _, truth in pairs]
-    inside = sum(abs(estimate - truth) <= COVERED * sd for estimate, sd, truth in pairs)
     count = len(errors)
     if not count:
         return Score(0, 0.0, 0.0, 0.0, 0.0)
     mean_square = sum(e * e for e in errors) / count
-    return Score(count, sqrt(mean_square), max(map(abs, errors)), sum(errors) / count, inside / count)
+    return Score(count, sqrt(mean_square), max(map(abs, errors)), sum(errors) / count, share_inside(pairs))
+
+
+def share_inside(pairs: Sequence[tuple[float, float, float]]) -> float:
+    """Return the share of (estimate, its standard uncertainty, truth) whose truth lies inside the 95 % interval."""
+    return sum(abs(e - t) <= COVERED * sd for e, sd, t in pairs) / len(pairs) if pairs else 0.0
 
 
 def anchored(outcome: Outcome) -> list[tuple[float, float, float]]:

@@ -112,9 +112,9 @@ class Cells:
         ohm: Floats = self._r0 * np.interp(soc, *chem.RESISTANCE_BY_SOC) + self._r1 + self._r2
         return ohm
 
-    def pulse_ohm_at(self, soc: Floats) -> Floats:
-        """Return each cell's resistance at 25 °C after 10 s."""
-        fast, slow, _ = self._decay(PULSE_S)
+    def pulse_ohm_at(self, soc: Floats, pulse_s: float = PULSE_S) -> Floats:
+        """Return each cell's resistance at 25 °C after 10 s, or `pulse_s`."""
+        fast, slow, _ = self._decay(pulse_s)
         ohm: Floats = self._r0 * np.interp(soc, *chem.RESISTANCE_BY_SOC)
         return ohm + (1 - fast) * self._r1 + (1 - slow) * self._r2
 

@@ -35,6 +35,15 @@ class Course:
         r0, r1 = self._rates[after - 1], self._rates[after]
         return r0 + (r1 - r0) * (within - t0) / (t1 - t0)
 
+    def idle_until_s(self, at_s: float) -> float:
+        """Return until when nothing is asked for from `at_s` on: `at_s` itself while something is."""
+        within = at_s % self.period_s
+        after = bisect_right(self._moments, within)
+        end_s = within
+        while after < len(self._moments) and not self._rates[after - 1] and not self._rates[after]:
+            end_s, after = self._moments[after], after + 1
+        return at_s - within + end_s
+
     def ambient_c(self, at_s: float) -> float | None:  # noqa: ARG002  # a built-in load knows no weather
         """Return the ambient temperature that the load brings along."""
         return None
@@ -116,6 +125,49 @@ def _switched(begin_s: float, end_s: float, rate: float) -> list[tuple[float, fl
     return [(begin_s, 0.0), (begin_s + 1, rate), (end_s - 1, rate), (end_s, 0.0)]
 
 
+def home_day() -> Course:
+    """A home's storage with an evening of switched loads: hob and oven six minutes in twenty, as their thermostats do.
+
+    Between them, and at night, the house takes C/33: 150 W of a 5 kWh storage.
+    """
+    sun = [(8 * H + i * 300, _sun((i * 300) / (9 * H))) for i in range(109)]
+    parts: list[list[tuple[float, float]]] = [[(1.0, -0.03), (7.9 * H, -0.03)], sun, [(17.05 * H, -0.03)]]
+    for block in range(14):
+        begin_s = 17.3 * H + block * 1200
+        end_s = begin_s + 360
+        parts.append([(begin_s, -0.03), (begin_s + 1, -0.35), (end_s, -0.35), (end_s + 1, -0.03)])
+    return _course([*parts, [(DAY_S - 1, -0.03)]], DAY_S, 30)
+
+
+def vehicle_year() -> Course:
+    """A year's kinds of days in 16: commuting, long trips that empty the battery, eight days of standing half full."""
+    trip = [_held(1, 6 * H, 0.125), _driven(7 * H, 12), _held(10 * H, 11.5 * H, 0.8), _driven(15 * H, 12)]
+    leaving = [_held(1, 6 * H, 0.125), _driven(7 * H, 5), _held(12 * H, 12.5 * H, 0.9), _driven(17 * H, 5)]
+    at_home = [_held(22 * H, DAY_S - 1, 0.125)]
+    commute: list[list[tuple[float, float]]] = [*leaving, *at_home]
+    standing: list[list[tuple[float, float]]] = []
+    days = [commute, [*trip, *at_home], commute, leaving, *[standing] * 8, commute, [*trip, *at_home], commute, commute]
+    return _sequence(days, 55)
+
+
+def shift_year() -> Course:
+    """A lift truck's year in 16 days: one shift a day of switched loads, charged after it; eight days of standing."""
+    night, whole = [_held(15 * H, 20 * H, 0.25)], _shift(36)
+    days = [[*whole, *night]] * 3 + [_shift(16)] + [[]] * 8 + [night] + [[*whole, *night]] * 3
+    return _sequence(days, 100)
+
+
+def _shift(lifts: int) -> list[list[tuple[float, float]]]:
+    """Return from 6 o'clock on, every 12 minutes, four at 0.35 C."""
+    return [_switched(6 * H + n * 720, 6 * H + n * 720 + 240, -0.35) for n in range(lifts)]
+
+
+def _sequence(days: Sequence[Sequence[list[tuple[float, float]]]], start_soc_pct: float) -> Course:
+    """Join days, each of which begins and ends with nothing."""
+    later = [[(n * DAY_S + t, rate) for t, rate in part] for n, day in enumerate(days) for part in day]
+    return _course(later, len(days) * DAY_S, start_soc_pct)
+
+
 def _sun(share: float) -> float:
     clouds = 0.75 + 0.25 * sin(40 * share)
     return 0.28 * sin(pi * share) * clouds
@@ -135,7 +187,10 @@ def frequency_containment() -> Course:
 
 BUILT_IN: dict[str, Callable[[], Course]] = {
     made.__name__: made
-    for made in (commuter_day, drive, fast_charge, frequency_containment, overnight_charge, pv_day, rest, switched_day)
+    for made in (
+        *(commuter_day, drive, fast_charge, frequency_containment, home_day, overnight_charge),
+        *(pv_day, rest, shift_year, switched_day, vehicle_year),
+    )
 }
 
 
