@@ -39,9 +39,10 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(f"--plot {args.plot}: the name must end in .svg or .png")
     said = commission_from.file(args.declared) if args.declared is not None else {}
     declared = commission_from.with_values(Declared(), said | commission_from.pairs(args.set))
+    read = table_source.read(args.table)
     if declared.rated_capacity_ah is None:
         print("packseal estimate: rated_capacity_ah is not declared, so no capacity is estimated", file=sys.stderr)
-    report = estimate(table_source.read(args.table), declared, args.period, keep_sign=args.keep_sign)
+    report = estimate(read, declared, args.period, keep_sign=args.keep_sign)
     if args.plot is not None:
         estimate_plot.write(report, args.plot)
     if args.json:

@@ -1,6 +1,7 @@
 """Capacity over time as a picture: SVG written here, PNG by matplotlib where it is installed."""
 
 from collections.abc import Sequence
+from math import ceil, floor, log10
 from pathlib import Path
 
 from packseal.cli import whole_file
@@ -39,16 +40,18 @@ def _png(shown: Sequence[Told], path: Path) -> None:
         days,
         [m - 1.96 * (t.sd_ah or 0.0) for m, t in zip(mean, shown, strict=True)],
         [m + 1.96 * (t.sd_ah or 0.0) for m, t in zip(mean, shown, strict=True)],
-        alpha=0.2,
+        color="#4393c3",
+        alpha=0.25,
         label="95 % interval",
     )
-    axes.plot(days, mean, label="estimate")
+    axes.plot(days, mean, color="black", linewidth=1.2, label="estimate")
     for grade, colour in COLOURS.items():
         of = [t for t in shown if t.session.grade.name == grade]
         if of:
             x, y = [t.t_s / DAY_S for t in of], [t.session.capacity_ah or 0.0 for t in of]
             axes.plot(x, y, ".", color=colour, markersize=4, label=f"session, grade {grade}")
     axes.set(xlabel="days", ylabel="capacity in Ah")
+    axes.grid(color="#dddddd")
     axes.legend()
     try:
         figure.savefig(path, dpi=120)
@@ -59,32 +62,69 @@ def _png(shown: Sequence[Told], path: Path) -> None:
 
 def _svg(shown: Sequence[Told]) -> str:
     days = [t.t_s / DAY_S for t in shown]
-    ends = [(t.capacity_ah or 0.0) + k * 1.96 * (t.sd_ah or 0.0) for t in shown for k in (-1, 1)]
-    low, high = min(ends), max(ends)
+    ends = [_end(t, k) for t in shown for k in (-1.96, 1.96)]
+    across, up = ticks(min(days), max(days)), ticks(min(ends), max(ends))
     wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-    first, span_d, span_ah = days[0], (days[-1] - days[0]) or 1.0, (high - low) or 1.0
 
-    def at(day: float, ah: float) -> str:
-        y = min(max(TOP + tall * (high - ah) / span_ah, TOP), TOP + tall)
-        return f"{LEFT + wide * (day - first) / span_d:.1f},{y:.1f}"
+    def x(day: float) -> float:
+        return LEFT + wide * (day - across[0]) / (across[-1] - across[0])
 
-    upper = [at(d, (t.capacity_ah or 0.0) + 1.96 * (t.sd_ah or 0.0)) for d, t in zip(days, shown, strict=True)]
-    lower = [at(d, (t.capacity_ah or 0.0) - 1.96 * (t.sd_ah or 0.0)) for d, t in zip(days, shown, strict=True)]
-    line = " ".join(at(d, t.capacity_ah or 0.0) for d, t in zip(days, shown, strict=True))
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<polygon points="{" ".join([*upper, *reversed(lower)])}" fill="#cccccc"/>',
-        f'<polyline points="{line}" fill="none" stroke="black" stroke-width="1.5"/>',
+    def y(ah: float) -> float:
+        return min(max(TOP + tall * (up[-1] - ah) / (up[-1] - up[0]), TOP), TOP + tall)
+
+    def line(sigmas: float) -> list[str]:
+        return [f"{x(d):.1f},{y(_end(t, sigmas)):.1f}" for d, t in zip(days, shown, strict=True)]
+
+    band = " ".join([*line(1.96), *reversed(line(-1.96))])
+    dots = [
+        f'<circle cx="{x(d):.1f}" cy="{y(t.session.capacity_ah or 0.0):.1f}" r="2.5" fill="{_colour(t)}"/>'
+        for d, t in zip(days, shown, strict=True)
     ]
-    for day, told in zip(days, shown, strict=True):
-        x, y = at(day, told.session.capacity_ah or 0.0).split(",")
-        parts.append(f'<circle cx="{x}" cy="{y}" r="2" fill="{COLOURS.get(told.session.grade.name, "grey")}"/>')
-    for n in range(STEPS + 1):
-        x, y = at(first + n * span_d / STEPS, low + n * span_ah / STEPS).split(",")
-        parts.append(f'<text x="{LEFT - 8}" y="{y}" text-anchor="end">{low + n * span_ah / STEPS:.3g}</text>')
-        parts.append(f'<text x="{x}" y="{HEIGHT - 28}" text-anchor="middle">{first + n * span_d / STEPS:.3g}</text>')
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">days</text>')
-    legend = "capacity in Ah: estimate with 95 % interval; sessions A green, B blue, C brown"
-    parts.append(f'<text x="{LEFT}" y="22">{legend}</text></svg>\n')
-    return "\n".join(parts)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"',
+        'font-family="sans-serif" font-size="13">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        *(_line(LEFT, y(ah), LEFT + wide, y(ah)) + _text(LEFT - 8, y(ah) + 4, "end", f"{ah:g}") for ah in up),
+        *(_line(x(d), TOP, x(d), TOP + tall) + _text(x(d), TOP + tall + 18, "middle", f"{d:g}") for d in across),
+        f'<polygon points="{band}" fill="#4393c3" fill-opacity="0.25"/>',
+        f'<polyline points="{" ".join(line(0.0))}" fill="none" stroke="black" stroke-width="1.5"/>',
+        *dots,
+        _text(LEFT + wide / 2, HEIGHT - 8, "middle", "days"),
+        *_legend(shown),
+    ]
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def _end(told: Told, sigmas: float) -> float:
+    return (told.capacity_ah or 0.0) + sigmas * (told.sd_ah or 0.0)
+
+
+def _colour(told: Told) -> str:
+    return COLOURS.get(told.session.grade.name, "grey")
+
+
+def _line(x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#dddddd"/>'
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'
+
+
+def _legend(shown: Sequence[Told]) -> list[str]:
+    grades = sorted({t.session.grade.name for t in shown} & set(COLOURS))
+    parts = [f'<text x="{LEFT}" y="24">capacity in Ah, with its 95 % interval</text>']
+    for n, grade in enumerate(grades):
+        at = LEFT + 280 + 160 * n
+        parts.append(f'<circle cx="{at}" cy="20" r="4" fill="{COLOURS[grade]}"/>')
+        parts.append(f'<text x="{at + 10}" y="24">session, grade {grade}</text>')
+    return parts
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Return round values, equally far apart, about STEPS of them, from at or below `low` to at or above `high`."""
+    span = (high - low) or max(abs(high), 1.0) / 10
+    power = 10.0 ** floor(log10(span / STEPS))
+    step = next(k * power for k in (1, 2, 5, 10) if k * power * STEPS >= span * (1 - 1e-9))
+    first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
+    return [round(k * step, 12) for k in range(first, max(last, first + 1) + 1)]

@@ -105,7 +105,8 @@ def estimate(table: Table, declared: Declared, period_s: float | None = None, *,
     if table.skipped:
         notes.append(f"{table.skipped} rows without time, voltage or current were left out")
     if table.unordered:
-        notes.append(f"{table.unordered} rows not later than the one before were left out")
+        several = "; a table of several recordings needs times that go on" if table.unordered > len(table) else ""
+        notes.append(f"{table.unordered} rows not later than the one before were left out{several}")
     sign = -1.0 if flipped and not keep_sign else 1.0
     return _run(table, declared, period_s or table.period_s(), sign, notes, flipped=flipped)
 

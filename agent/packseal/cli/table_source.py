@@ -41,22 +41,41 @@ class Table:
         return zip(*(self.columns.get(name, absent) for name in ALLOWED), strict=True)
 
     def period_s(self) -> float:
-        """Return the sample period: of steps between equal currents that flow, the longer ones; at most 5 min.
+        """Return the sample period: the longer steps of a current that stays as it is, flowing or not; at most 5 min.
 
-        The median of all steps would call a slow charge between fast drives one long gap.
+        The median of all steps would call a slow charge between fast drives, or a rest after them, one long gap.
         """
         times, amps = self.columns["t_s"], self.columns["i_a"]
-        steps = sorted(b - a for a, b in pairwise(times) if b > a)
-        if not steps:
-            return 1.0
         least_a = 0.02 * max(map(abs, amps))
-        loaded = sorted(
-            b - a
-            for (a, b), (i, j) in zip(pairwise(times), pairwise(amps), strict=True)
-            if b > a and abs(i) > least_a and abs(j - i) <= STEADY * abs(i)
-        )
-        longer = loaded[int(SHARE * (len(loaded) - 1))] if loaded else 0.0
-        return min(max(steps[len(steps) // 2], longer), LONGEST_PERIOD_S)
+        every: list[float] = []
+        loaded: list[float] = []
+        resting: list[float] = []
+        for (a, b), (i, j) in zip(pairwise(times), pairwise(amps), strict=True):
+            if b <= a:
+                continue
+            every.append(b - a)
+            if abs(i) <= least_a >= abs(j):
+                resting.append(b - a)
+            elif abs(j - i) <= STEADY * abs(i):
+                loaded.append(b - a)
+        longest = max(_at(every, 0.5), _at(loaded, SHARE), _usual(resting))
+        return min(longest, LONGEST_PERIOD_S) or 1.0
+
+
+def _at(steps: list[float], share: float) -> float:
+    """Return the step that this share of them does not exceed, 0 without any."""
+    return sorted(steps)[int(share * (len(steps) - 1))] if steps else 0.0
+
+
+def _usual(steps: list[float]) -> float:
+    """Return the step in which half of the time lies that steps of at most LONGEST_PERIOD_S cover, 0 without any."""
+    short = sorted(step for step in steps if step <= LONGEST_PERIOD_S)
+    left = sum(short) / 2
+    for step in short:
+        left -= step
+        if left <= 0:
+            return step
+    return 0.0
 
 
 def read(path: Path) -> Table:

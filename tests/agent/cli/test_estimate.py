@@ -1,10 +1,13 @@
 import gzip
+import importlib.util
 import json
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from packseal.cli import main
+from packseal.cli import estimate_plot, main
 
 DECLARED = 'chemistry = "nmc"\nrated_capacity_ah = 10\ncell_voltage_max_v = 4.2\ncell_voltage_min_v = 3.0\n'
 
@@ -51,6 +54,67 @@ def test_a_log_with_gaps_gives_the_capacity_and_says_of_a_turned_current(
     assert {s["grade"] for s in found["sessions"] if s["updated"]} == {"A"}
     assert all(s["reason"] for s in found["sessions"] if not s["updated"])
     assert plot.read_text().startswith("<svg")
+
+
+def test_the_picture_has_round_ticks_and_shows_the_interval_and_the_grades(tmp_path: Path, declared: Path) -> None:
+    plot = tmp_path / "capacity.svg"
+    assert main(["estimate", written(tmp_path, rows()), "--declared", str(declared), "--plot", str(plot)]) == 0
+    root = ET.fromstring(plot.read_text())
+    kinds = [element.tag.rpartition("}")[2] for element in root]
+    assert {"polygon", "polyline", "circle"} <= set(kinds)
+    words = [element.text or "" for element in root if element.tag.endswith("text")]
+    assert "session, grade A" in words
+    numbers = [word for word in words if word.replace(".", "").isdigit()]
+    assert len(numbers) >= 6
+    assert max(len(word.replace(".", "").strip("0")) for word in numbers) <= 3
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("matplotlib") is None, reason="matplotlib, which draws PNG, is not installed"
+)
+def test_a_png_is_a_png_and_as_large_as_it_should_be(tmp_path: Path, declared: Path) -> None:
+    plot = tmp_path / "capacity.png"
+    assert main(["estimate", written(tmp_path, rows()), "--declared", str(declared), "--plot", str(plot)]) == 0
+    data = plot.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(data[16:20]) > 900
+    assert len(data) > 10_000
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 136.7), (2.31, 2.98), (1.0, 1.0), (0.0, 0.0), (-3.0, 4.0), (5e3, 9e4)])
+def test_ticks_are_round_and_reach_over_both_ends(low: float, high: float) -> None:
+    marks = estimate_plot.ticks(low, high)
+    assert marks[0] <= low
+    assert marks[-1] >= high
+    assert 2 <= len(marks) <= 8
+    steps = {f"{b - a:.3g}" for a, b in pairwise(marks)}
+    assert len(steps) == 1
+    assert steps.pop().strip("0.").split("e")[0].rstrip("0.") in {"1", "2", "5"}
+
+
+def test_rests_that_are_written_once_a_minute_are_no_gaps(
+    tmp_path: Path, declared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, now_s = ["t_s,v_v,i_a"], 0
+    for _ in range(20):
+        lines += [f"{now_s + k},3.7,-1.0" for k in range(1, 121)]
+        lines += [f"{now_s + 120 + 60 * k},3.8,0.0" for k in range(1, 31)]
+        now_s += 120 + 1800
+    assert main(["estimate", written(tmp_path, lines), "--declared", str(declared), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["period_s"] == 60
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "broken.parquet", "broken.csv.gz"])
+def test_a_table_that_cannot_be_read_is_said_in_one_sentence(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "broken" in name:
+        (tmp_path / name).write_bytes(b"this is none")
+    assert main(["estimate", str(tmp_path / name)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert name in said.err
 
 
 def test_every_session_has_a_line(tmp_path: Path, declared: Path, capsys: pytest.CaptureFixture[str]) -> None:
