@@ -15,6 +15,7 @@ HIGHEST = Channel(Quantity.CELL_VOLTAGE_MAX_V)
 LOWEST = Channel(Quantity.CELL_VOLTAGE_MIN_V)
 CELL_SOURCES = frozenset({Quantity.CELL_VOLTAGE_V, Quantity.CELL_VOLTAGE_MIN_V, Quantity.CELL_VOLTAGE_MAX_V})
 TEMPERATURE_SOURCES = frozenset({Quantity.TEMPERATURE_C, Quantity.TEMPERATURE_MAX_C, Quantity.TEMPERATURE_MIN_C})
+TEMPERATURE_EXTREMES = frozenset({Quantity.TEMPERATURE_MAX_C, Quantity.TEMPERATURE_MIN_C})
 NO_FLAWS: frozenset[Quantity] = frozenset()
 
 
@@ -48,16 +49,19 @@ class Viewer:
     def __init__(self, declared: Declared, delivers: frozenset[Quantity]) -> None:
         self._series = declared.cells_in_series
         self._reads_cells = bool(delivers & CELL_SOURCES)
+        self._reads_extremes = bool(delivers & TEMPERATURE_EXTREMES)
         # A profile that states extremes but no single sensor or cell needs no walk over all values.
         self._walks_cells = Quantity.CELL_VOLTAGE_V in delivers
         self._walks_sensors = Quantity.TEMPERATURE_C in delivers
 
     def see(self, sample: Sample) -> View:
         """Return the view of one sample."""
-        at, get = sample.at, sample.values.get
+        mono_ns, wall_ns, quality = sample.at
+        get = sample.values.get
         voltage_v = get(VOLTAGE)
-        hottest_c, coldest_c = get(HOTTEST), get(COLDEST)
-        lowest_v = highest_v = None
+        hottest_c = coldest_c = lowest_v = highest_v = None
+        if self._reads_extremes:
+            hottest_c, coldest_c = get(HOTTEST), get(COLDEST)
         if self._reads_cells:
             lowest_v, highest_v = get(LOWEST), get(HIGHEST)
         cell_v = voltage_v / self._series if voltage_v is not None and self._series is not None else None
@@ -69,9 +73,9 @@ class Viewer:
             lowest_v = highest_v = cell_v
         return View(
             sample,
-            at.mono_ns,
-            at.wall_ns // 1_000_000,
-            at.quality,
+            mono_ns,
+            wall_ns // 1_000_000,
+            quality,
             voltage_v,
             get(CURRENT),
             get(CHARGE_STATE),
