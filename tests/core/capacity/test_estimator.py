@@ -216,3 +216,18 @@ def test_a_resistance_that_has_grown_since_the_curve_was_learnt_moves_no_capacit
     assert [len(each) for each in off] == [2] * 12
     assert max(off[0]) > 0.03 * whole[0]
     assert max(off[-1]) < 0.015 * whole[0]
+
+
+def test_a_whole_charge_that_takes_much_less_than_was_given_is_doubted() -> None:
+    """A cell that recovers in a long rest gives more in the next discharge than it takes afterwards."""
+    one, cell = meter(), Cell(9.0)
+    run(one, cycle(cycle(cycle(cell.charge().rest(600)))))
+    cell.capacity_ah = 9.8
+    run(one, cell.charge().rest(600).discharge().rest(600))
+    cell.capacity_ah = 9.0
+    sessions, _ = run(one, cell.charge().rest(600))
+    charge = sessions[-1]
+    assert charge.anchors == "empty-full"
+    assert (charge.sd_ah or 0.0) > 0.035 * (charge.capacity_ah or 1.0)
+    sessions, _ = run(one, cell.discharge().rest(600).charge().rest(600))
+    assert (sessions[-1].sd_ah or 1.0) < 0.025 * (sessions[-1].capacity_ah or 0.0)

@@ -35,6 +35,8 @@ SLEPT_V, SLEPT_NS = 0.06, 3_600_000_000_000
 EFFICIENCIES = (0.96, 1.005)
 CURVE_SD = 0.7
 """Per share that the capacity has changed since the curve was learnt: what makes it fade also moves the curve."""
+UNLIKE = 0.03
+"""What a charge takes is what the discharge before gave, within this; a cell that has just recovered shows more."""
 UNPROVEN_SD = 0.01
 """Relative, of a capacity from a charge before two full loops have shown the coulombic efficiency."""
 
@@ -190,7 +192,11 @@ class Estimator:
         whole = {found.first.kind, found.last.kind} == {Kind.FULL, Kind.EMPTY}
         if charging and self.state.loops < 2:  # noqa: PLR2004 - see UNPROVEN_SD
             sd = hypot(sd, UNPROVEN_SD)
-        if not whole and self.state.filter.capacity_as is not None:
+        if not whole:
+            self.state.given_as = None
+        if whole and charging:
+            sd = hypot(sd, self._unlike(found))
+        elif not whole and self.state.filter.capacity_as is not None:
             sd = hypot(sd, CURVE_SD * self.curve.faded(self.state.filter.capacity_as))
         if grade is not Grade.D and not self._update(found, grade, sd):
             grade, reason = Grade.D, "it lies too far from what the sessions before say"
@@ -201,6 +207,9 @@ class Estimator:
         if not reason:
             self.state.wall_ms = wall_ms
             self._tracker.capacity_as = self.state.filter.capacity_as or self._limits.rated_as
+        return self._session(found, grade, sd, wall_ms, reason)
+
+    def _session(self, found: Pair, grade: Grade, sd: float, wall_ms: int, reason: str) -> Session:
         return Session(
             wall_ms,
             grade,
@@ -213,6 +222,12 @@ class Estimator:
             f"{Kind(found.first.kind).name.lower()}-{Kind(found.last.kind).name.lower()}",
             reason,
         )
+
+    def _unlike(self, found: Pair) -> float:
+        """Return the doubt of a whole charge that takes much less or more than the whole discharge before it gave."""
+        given_as = self.state.given_as
+        off = 0.0 if given_as is None else abs(given_as / found.capacity_as - 1)
+        return off / 2 if off > UNLIKE else 0.0
 
     def _update(self, found: Pair, grade: Grade, sd: float) -> bool:
         state, cycles, elapsed_s = self.state.filter, self._tracker.cycles, self.state.tracker.elapsed_s
