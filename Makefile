@@ -56,7 +56,7 @@ bench-peers: broker venv ## Another gateway through the same outages, with each 
 # The tests of the bench itself are part of `make test`. Two virtual gateways at once; hardware there is only one.
 HIL_TESTS := tests/hil/gateway tests/hil/powercut/test_guest.py tests/hil/scenarios/test_scenarios.py
 
-bench-soh: venv ## Capacity, health claims and counters on recorded cells; every field on simulated batteries (20 minutes)
+bench-soh: venv ## Capacity, health claims and counters on recorded cells; every field on simulated batteries (35 minutes)
 	$(PYTHON) -m bench.soh
 	$(PYTHON) -m bench.truth $(ARGS)
 
