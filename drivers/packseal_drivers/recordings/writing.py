@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PARTIAL = ".partial"
 US_PER_S = 1_000_000
+MOST_BUSES = 0xFFFF
+"""16 bits in a BLF, counted from 1 (python-can, can/io/blf.py)."""
 
 
 class _Writer(Protocol):
@@ -114,18 +116,37 @@ class _Candump:
         self._file.close()
 
 
+class _Numbered:
+    """A format of python-can's that numbers buses: takes the number at the end of a bus's name where it holds it."""
+
+    def __init__(self, writer: _Writer) -> None:
+        self._writer = writer
+
+    def on_message_received(self, message: "can.Message", /) -> None:
+        """Write one."""
+        from can.util import channel2int  # noqa: PLC0415 - only for who writes such a file
+
+        if not 0 <= (channel2int(message.channel) or 0) < MOST_BUSES:
+            message.channel = None  # as of an adapter that is called by its serial number
+        self._writer.on_message_received(message)
+
+    def stop(self) -> None:
+        """Write the rest and close."""
+        self._writer.stop()
+
+
 def _asc(path: Path, channel: str) -> _Writer:
     from can.io.asc import ASCWriter  # noqa: PLC0415 - only for who writes such a file
 
     del channel  # it has numbers only
-    return ASCWriter(path)
+    return _Numbered(ASCWriter(path))
 
 
 def _blf(path: Path, channel: str) -> _Writer:
     from can.io.blf import BLFWriter  # noqa: PLC0415
 
     del channel
-    return BLFWriter(path)
+    return _Numbered(BLFWriter(path))
 
 
 WRITERS: Mapping[str, Callable[[Path, str], _Writer]] = {".log": _Candump, ".asc": _asc, ".blf": _blf}

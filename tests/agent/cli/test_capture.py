@@ -36,7 +36,9 @@ def expected() -> list[tuple[int, bytes]]:
 
 @pytest.fixture
 def virtual() -> Iterator[can.BusABC]:
-    with can.Bus(interface="virtual", channel=secrets.token_hex(8), receive_own_messages=False) as bus:
+    # Named as by a serial number, which ends in more than a file can number.
+    name = f"{secrets.token_hex(4)}d12345678"
+    with can.Bus(interface="virtual", channel=name, receive_own_messages=False) as bus:
         yield bus
 
 
