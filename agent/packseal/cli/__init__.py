@@ -36,10 +36,9 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130  # 128 + SIGINT, as shells do
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed with one line why, 2 wrong usage."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(words)
-    args = parser.parse_args(words)
+    args = _parser(words).parse_args(words)  # the parser is not kept: a running agent has no use for it
     if args.command is None:
-        parser.print_help()
+        _parser(words).print_help()
         return USAGE
     try:
         return int(importlib.import_module(f"packseal.cli.{args.command}").execute(args))
@@ -58,11 +57,22 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="packseal",
         description="The edge half of the EU battery passport: reads a battery, seals, keeps, delivers.",
+        formatter_class=_help,
     )
     parser.add_argument("--version", action="version", version=f"packseal {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        described = text[0].upper() + text[1:] + "."
+        command = commands.add_parser(name, help=text, description=described, formatter_class=_help)
         if name in words:
             importlib.import_module(f"packseal.cli.{name}").arguments(command)
     return parser
+
+
+def _help(prog: str) -> argparse.HelpFormatter:
+    """Format as argparse does, without `shutil`: with what it imports it takes a running agent half a megabyte."""
+    try:
+        columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
+    except (OSError, ValueError):  # no terminal
+        columns = 80
+    return argparse.HelpFormatter(prog, width=columns - 2)

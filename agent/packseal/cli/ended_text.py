@@ -2,7 +2,6 @@
 
 from packseal.cli.present import utc
 from packseal.journal.contradictions import Contradiction
-from packseal.journal.epochs import REASONS
 
 ADVICE = (
     "If an old journal was restored here, nothing is to be done. If another device uses this gateway's key, take it "
@@ -17,4 +16,4 @@ def happened(ended: Contradiction) -> str:
     else:
         why = f"the sink signed that it holds another record {ended.sequence}"
     goes_on = f"log {ended.successor.hex()[:8]} goes on" if ended.successor else "a new log is not yet begun"
-    return f"ended {utc(ended.noticed_ms)}, {REASONS[ended.is_rollback]}: {why}; {goes_on}"
+    return f"ended {utc(ended.noticed_ms)}, {ended.reason}: {why}; {goes_on}"

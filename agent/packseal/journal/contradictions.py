@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS contradiction (
 ) STRICT
 """
 
+REASONS = {True: "journal older than the sink", False: "log forked"}
+
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
@@ -44,6 +46,11 @@ class Contradiction:
     def is_rollback(self) -> bool:
         """Whether the sink has records after our last: the journal is older. Else two records have one number."""
         return self.sequence >= self.end
+
+    @property
+    def reason(self) -> str:
+        """What the log that goes on says of it."""
+        return REASONS[self.is_rollback]
 
 
 def read(connection: sqlite3.Connection) -> list[Contradiction]:

@@ -16,11 +16,10 @@ from packseal.core.passport import Snapshot
 from packseal.core.record import LOG_ID_BYTES, parse
 from packseal.core.sample import Instant
 from packseal.journal import contradictions, succession
-from packseal.journal.contradictions import Contradiction
+from packseal.journal.contradictions import REASONS, Contradiction
 from packseal.journal.store import Journal, Log, LogKind
 from packseal.journal.succession import Author, Loss
 
-REASONS = {True: "journal older than the sink", False: "log forked"}
 COUNTERS = "they go on from this journal: what the sink holds of previous_log after shared_sequence is not in them"
 
 LEAST_APART_MS = 3_600_000
@@ -128,13 +127,13 @@ def _begin(journal: Journal, ended: Contradiction, logs: tuple[Log, Log], task: 
     if task.missing is not None:
         pen = _copy(journal, log, task, pen, log_id)
     loss = Loss(newest, (), _state(journal, newest))
-    state, recovered = succession.counters(journal, loss, REASONS[ended.is_rollback], task.state_of)
+    state, recovered = succession.counters(journal, loss, ended.reason, task.state_of)
     journal.append(log_id, [pen.write(body, task.at) for body in recovered], state)
     return log_id
 
 
 def _facts(journal: Journal, ended: Contradiction, log: Log, missing: _Missing | None) -> Attributes:
-    facts = succession.link(journal, log, REASONS[ended.is_rollback])
+    facts = succession.link(journal, log, ended.reason)
     facts |= {"sink_sequence": ended.sequence, "sink_hash": ended.hash, "sink_wall_ms": ended.signed_ms}
     shared = journal.record(log.log_id, ended.shared - 1) if ended.shared else None
     if shared is not None:

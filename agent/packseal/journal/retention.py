@@ -13,7 +13,6 @@ from packseal.core.chain import SealedRecord
 from packseal.core.holes import Hole, hole_of
 from packseal.core.record import Record, parse
 from packseal.core.summary import Summary
-from packseal.core.thinning import thin
 from packseal.journal.store import Journal
 
 FORGET_RECORDS, THIN_RECORDS, DROP_RECORDS, DROP_BYTES = 500, 60, 200, 1 << 18
@@ -113,6 +112,8 @@ def step(found: Found, how: Urgency) -> Step:
     stretches = [(entry.sequence, entry.sequence) for entry in found.entries]
     if how >= Urgency.DROP_TELEMETRY:
         return Step([_gap(GapCause.DROPPED, entries)], stretches)
+    from packseal.core.thinning import thin  # noqa: PLC0415 - a gateway with a link never thins
+
     summaries = thin(entries, TEN_S_MS if how is Urgency.THIN_10 else SIXTY_S_MS)
     return Step([*summaries, _gap(GapCause.THINNED, entries)], stretches)
 

@@ -5,9 +5,10 @@ import contextlib
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from packseal.clock import SystemClock
 from packseal.config import Config
@@ -15,22 +16,23 @@ from packseal.core.bodies import GapCause, LifecycleCode
 from packseal.journal.contradictions import Contradiction
 from packseal.journal.store import LogKind
 from packseal.keys import file as key_file
-from packseal.publish.protocol import Publisher
 from packseal.runtime import epochs, opening, opening_parts, publishing, ways
 from packseal.runtime.bell import Bell
 from packseal.runtime.desk import Desk
 from packseal.runtime.epochs import EpochWatch
 from packseal.runtime.keeping import Keeper
 from packseal.runtime.opening import GatewayLog
-from packseal.runtime.power import Actions, PowerWatch, open_source
 from packseal.runtime.recorder import Recorder
-from packseal.runtime.source import RecordedSource
 from packseal.runtime.status import StatusServer, describe
 from packseal.runtime.writer import LogWriter
 from packseal.uplink.link import Link, asking
 from packseal.uplink.sync import Sync
 from packseal.uplink.tally import Tally
 from packseal_drivers.settings import Recording as RecordingSettings
+
+if TYPE_CHECKING:
+    from packseal.publish.protocol import Publisher
+    from packseal.runtime.power import PowerWatch
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +65,8 @@ class Agent:
     sync: Sync | None
     watch: EpochWatch | None = None
     ended: Sequence[Contradiction] = ()
-    publishers: Sequence[Publisher] = ()
-    power: PowerWatch | None = None
+    publishers: "Sequence[Publisher]" = ()
+    power: "PowerWatch | None" = None
     keeper: Keeper | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -77,7 +79,7 @@ class Agent:
             await self.gateway_log.write(code, opening.facts(self.config))
             sends = [self.sync.run()] if self.sync else []
             sends += [self.watch.run()] if self.watch else []
-            sends += [self.power.run(Actions(self.hurry, self.gateway_log.note, stop.set))] if self.power else []
+            sends += [self._minded(self.power, stop)] if self.power else []
             syncing = [group.create_task(work, name="sync") for work in sends]
             publishes = [group.create_task(publishing.publish(p), name="publish") for p in self.publishers]
             records = [group.create_task(r.recorder.record(), name="record") for r in self.recordings]
@@ -101,6 +103,11 @@ class Agent:
                 await asyncio.gather(self._drain(), publishing.finish(self.publishers, drain_s))
             for task in (*publishes, *syncing):
                 task.cancel()
+
+    def _minded(self, power: "PowerWatch", stop: asyncio.Event) -> Coroutine[None, None, None]:
+        from packseal.runtime.power import Actions  # noqa: PLC0415 - only gateways with a signal pay for it
+
+        return power.run(Actions(self.hurry, self.gateway_log.note, stop.set))
 
     def hurry(self) -> None:
         """Seal and store every open window at once: the power is about to fail. Then record on, for it may not."""
@@ -127,7 +134,7 @@ class Agent:
 
 
 @asynccontextmanager
-async def opened(config: Config, power: PowerWatch | None = None) -> AsyncIterator[Agent]:
+async def opened(config: Config, power: "PowerWatch | None" = None) -> AsyncIterator[Agent]:
     """Open everything that the configuration names, buses and network aside.
 
     Args:
@@ -159,10 +166,26 @@ async def opened(config: Config, power: PowerWatch | None = None) -> AsyncIterat
             writer = LogWriter(opening.store_in(desk, own.log_id), bell.ring)
             recorder = opening.open_recorder(config, battery, driver, own, writer, keeper)
             recordings.append(Recording(subject, battery.parts, own.log_id, recorder))
-        publishers = publishing.open_publishers(config, RecordedSource(config, desk, recordings))
+        publishers = _publishers(config, desk, recordings)
         bell.listeners += [publisher.notify for publisher in publishers]
         around = (sync, watch, ended, publishers, power, keeper)
         yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, *around)
+
+
+def _publishers(config: Config, desk: Desk, recordings: Sequence[Recording]) -> "Sequence[Publisher]":
+    if not config.file.publish:
+        return ()
+    from packseal.runtime.source import RecordedSource  # noqa: PLC0415 - only gateways that publish pay for it
+
+    return publishing.open_publishers(config, RecordedSource(config, desk, recordings))
+
+
+def _power(config: Config) -> "PowerWatch | None":
+    if config.file.power is None:
+        return None
+    from packseal.runtime.power import PowerWatch, open_source  # noqa: PLC0415 - only gateways with a signal pay for it
+
+    return PowerWatch(open_source(config.file.power))
 
 
 def _sync(
@@ -182,7 +205,7 @@ async def run(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     # Not yet a reason to end, which it is by default (signal(7)): what is being opened has no window.
     loop.add_signal_handler(signal.SIGPWR, lambda: None)
-    power = PowerWatch(open_source(config.file.power)) if config.file.power else None
+    power = _power(config)
     while not stop.is_set():
         async with opened(config, power) as agent:
             loop.add_signal_handler(signal.SIGPWR, agent.hurry)

@@ -17,10 +17,8 @@ from packseal.core.errors import StorageError, UplinkError
 from packseal.core.exchange import LogEnd, Receipt
 from packseal.core.meter.recovery import recovered
 from packseal.core.passport import Snapshot
-from packseal.journal import epochs
 from packseal.journal.contradictions import Contradiction
 from packseal.journal.store import Journal
-from packseal.journal.succession import Author
 from packseal.runtime.desk import Desk
 from packseal.uplink import shared
 
@@ -68,6 +66,8 @@ class EpochWatch:
 
     async def _judge(self, receipt: Receipt) -> bool:
         """Write down a contradiction that may be acted on now; return whether it was one."""
+        from packseal.journal import epochs  # noqa: PLC0415 - a log seldom ends: no other gateway pays for it
+
         journal, log_id, now_ms = self._desk.journal, receipt.log_id, time.time_ns() // NS_PER_MS
         if not await self._desk.run(
             lambda: epochs.contradicts(journal, receipt) and epochs.may_begin(journal, log_id, now_ms)
@@ -100,9 +100,11 @@ def begin(journal: Journal, signer: Signer, issuer: str, clock: SystemClock) -> 
 
     Recording does not wait for it: where the journal cannot be written, the old log goes on, and it is tried again.
     """
-    author = Author(signer, issuer, boot_id())
     for ended in journal.contradictions():
         if ended.successor is None:
+            from packseal.journal import epochs, succession  # noqa: PLC0415
+
+            author = succession.Author(signer, issuer, boot_id())
             try:
                 new = epochs.succeed(journal, ended, author, clock.now(), _state_of)
             except StorageError as error:

@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from packseal.config import Config
 from packseal.config_dpp import Dpp
 from packseal.config_publish import MqttJson, Publish
 from packseal.core.errors import ConfigError
-from packseal.publish.protocol import Publisher, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from packseal.publish.protocol import Publisher, Source
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +21,7 @@ RESTART_S = 60.0
 """A publisher that ends by an error of its own program is started again, but not in a hurry."""
 
 
-def open_publishers(config: Config, source: Source) -> list[Publisher]:
+def open_publishers(config: Config, source: "Source") -> "list[Publisher]":
     """Return every configured publisher, not yet connected.
 
     Raises:
@@ -29,7 +33,7 @@ def open_publishers(config: Config, source: Source) -> list[Publisher]:
     return [_open(config, settings, source) for settings in config.file.publish]
 
 
-def _open(config: Config, settings: Publish, source: Source) -> Publisher:
+def _open(config: Config, settings: Publish, source: "Source") -> "Publisher":
     # Only gateways that use a kind pay for its modules.
     if isinstance(settings, Dpp):
         from packseal.runtime.opening_dpp import open_dpp  # noqa: PLC0415
@@ -56,7 +60,7 @@ def _open(config: Config, settings: Publish, source: Source) -> Publisher:
     return MqttJsonPublisher(source, json)
 
 
-async def publish(publisher: Publisher, restart_s: float = RESTART_S) -> None:
+async def publish(publisher: "Publisher", restart_s: float = RESTART_S) -> None:
     """Run one publisher until cancelled, whatever goes wrong in it."""
     while True:
         try:
@@ -66,7 +70,7 @@ async def publish(publisher: Publisher, restart_s: float = RESTART_S) -> None:
         await asyncio.sleep(restart_s)
 
 
-async def finish(publishers: Sequence[Publisher], within_s: float) -> None:
+async def finish(publishers: "Sequence[Publisher]", within_s: float) -> None:
     """Let every publisher bring out what is newest, for no longer than `within_s` together."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):

@@ -17,10 +17,9 @@ import msgspec
 from packseal import __version__
 from packseal.core.errors import StorageError
 from packseal.journal.contradictions import Contradiction
-from packseal.journal.epochs import REASONS
-from packseal.publish.status import PublishStatus
 
 if TYPE_CHECKING:
+    from packseal.publish.status import PublishStatus
     from packseal.runtime.agent import Agent, Recording
     from packseal.runtime.keeping import Kept
 
@@ -188,7 +187,7 @@ def _uplink(agent: "Agent") -> dict[str, Any] | None:
     }
 
 
-def _publisher(status: PublishStatus) -> dict[str, Any]:
+def _publisher(status: "PublishStatus") -> dict[str, Any]:
     last = status.last_published_wall_ms
     return {
         "kind": status.kind,
@@ -213,7 +212,7 @@ def _power(agent: "Agent") -> dict[str, str] | None:
 def _ended(one: Contradiction) -> dict[str, Any]:
     return {
         "log_id": one.log_id.hex(),
-        "reason": REASONS[one.is_rollback],
+        "reason": one.reason,
         "sink_sequence": one.sequence,
         "noticed": _utc(one.noticed_ms),
         "successor": one.successor and one.successor.hex(),

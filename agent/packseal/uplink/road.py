@@ -6,7 +6,6 @@ import ssl
 
 from packseal.core.errors import UplinkError
 from packseal.uplink.portal import Portal, PortalError, portal_error, untrusted
-from packseal.uplink.proxy import tunnel
 from packseal.uplink.reach import Pace, Reach
 from packseal.uplink.route import Route
 
@@ -55,6 +54,8 @@ class Road:
         try:
             self._place = connected.getpeername()
             if self._proxy is not None:
+                from packseal.uplink.proxy import tunnel  # noqa: PLC0415 - only gateways behind one pay for it
+
                 # It answers when it has reached the host, which may take as long as reaching it ourselves.
                 await tunnel(self._proxy, connected, self._host, self._port, self._pace.give_up_s)
                 self._reach.proven(self._place)

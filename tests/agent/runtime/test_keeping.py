@@ -227,8 +227,7 @@ def test_nothing_is_dropped_from_one_log_while_another_can_be_thinned(tmp_path: 
 
 def test_a_full_disk_costs_no_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A disk that others have filled: no real one can be had at will.
-    usage = type("Usage", (), {"total": 10**12, "free": 0})
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("packseal.runtime.keeping.room", lambda _: (10**12, 0))
     keep = Keep(thin_10s_after_days=EVER, thin_60s_after_days=EVER, free_disk_mb=10**5)
 
     async def scenario(bench: Bench) -> None:
