@@ -103,6 +103,13 @@ class Program:
         with self.output.open("ab") as output:
             return subprocess.Popen(self._command, stdout=output, stderr=output)
 
+    def kill(self) -> None:
+        """End it if it still runs, as after a test that failed."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
     async def stop(self) -> int:
         """Ask it to end, and return its exit code."""
         if self._process is None:

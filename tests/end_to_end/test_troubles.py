@@ -151,11 +151,12 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost_when_there_is_room_again(t
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True, check=False)
     if made.returncode:
         pytest.skip(f"this machine does not let root mount a tmpfs: {made.stderr.decode().strip()}")
+    agent = configure(tmp_path, journal=f"{disk}/journal.db")
     try:
-        agent = configure(tmp_path, journal=f"{disk}/journal.db")
         play(lambda: _fill(tmp_path, disk, agent))
         check_whole(tmp_path, disk / "journal.db")
     finally:
+        agent.kill()
         subprocess.run(["umount", disk], check=True)
 
 
