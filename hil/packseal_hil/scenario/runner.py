@@ -101,7 +101,7 @@ async def _act(world: World) -> None:
             world.feed.stop()
         await world.gateway.ask_to_stop()
     await world.gateway.ended(COMPRESSED_S if scenario.compressed is not None else scenario.agent.drain_s + STOP_S)
-    await world.watch.once()
+    await world.watch.once_more()
 
 
 async def _wait(world: World, step: Step, zero_s: float) -> None:

@@ -11,6 +11,9 @@ from packseal_hil.story import Point
 PROCESS_LOOKS = 8
 """Whether the agent's process lives is asked at every so-manieth look: it costs a process on the gateway."""
 
+FRESH_S = 10.0
+"""How long a look begun from now on is waited for; twice the pause between them is usual."""
+
 
 class Watch:
     """Looks at one gateway and its operator. `run` it as a task; `look` is the newest look at the agent."""
@@ -75,6 +78,13 @@ class Watch:
         self.points.append(
             Point(self.now_s, self.samples, self.look.sealed, self.received, self.look.receipted),
         )
+
+    async def once_more(self) -> None:
+        """Look at what is there now: the newest look may be from before, and one may be under way."""
+        begun, end_s = (await self._gateway.look()).number + 1, self.now_s + FRESH_S
+        while (await self._gateway.look()).number <= begun and self.now_s < end_s:  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(LOOK_S / 2)
+        await self.once()
 
     async def until(self, when: When) -> None:
         """Return when the condition holds; raises RigError when it does not in time."""
