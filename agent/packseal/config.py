@@ -24,6 +24,7 @@ from packseal.core.errors import ConfigError
 from packseal.core.passport import MAX_ID_BYTES
 from packseal.core.toml_error import decode_toml, line_of
 from packseal.registry import book
+from packseal.registry.book import Entry
 from packseal.uplink.tls import TlsFiles
 from packseal_drivers.settings import LinkSettings, Recording, Stream
 from packseal_drivers.version import parse_version
@@ -205,7 +206,21 @@ def load(path: Path | None = None) -> Config:
         StorageError: the registry cannot be read.
     """
     config = read(path)
-    entries = book.read(config.registry)
+    return _with(config, book.read(config.registry))
+
+
+def again(config: Config) -> Config:
+    """Return the same configuration with what its registry says now.
+
+    Raises:
+        ConfigError: the two contradict each other.
+        StorageError: the registry is damaged, gone or cannot be read.
+    """
+    written = decode_toml(config.text, ConfigFile, str(config.path))
+    return _with(replace(config, file=written), book.whole(config.registry))
+
+
+def _with(config: Config, entries: Mapping[str, Entry]) -> Config:
     batteries = tuple(
         msgspec.structs.replace(b, declared=joined(config, number, entries[b.id].declared)) if b.id in entries else b
         for number, b in enumerate(config.file.battery)

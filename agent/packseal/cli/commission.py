@@ -22,6 +22,9 @@ from packseal.registry.book import Entry
 from packseal.runtime.asking import ask
 
 ID_BYTES = 8
+TAKEN_UP_WITHIN_S = 10.0
+"""The agent looks every second; a disk that is slow makes it wait."""
+ASK_EVERY_S = 0.2
 NO_TERMINAL = "there is no terminal to ask on: name --file, --passport or --set KEY=VALUE, or what happened"
 
 
@@ -62,7 +65,8 @@ def execute(args: argparse.Namespace) -> int:
             print("nothing changed")
             return 0
         registry.put(new)
-    print("\n".join(_told(settings, old, new)))
+    print("\n".join(_told(settings, old, new)), flush=True)
+    print("\n".join(_when(settings, name)))
     return 0
 
 
@@ -127,15 +131,28 @@ def _told(settings: Config, old: Entry, new: Entry) -> list[str]:
     rows = [(n, _word(before[n]), _word(after[n])) for n in after if before[n] != after[n]]
     happened = [f"to be told: {c.kind.value.replace('_', ' ')} {safe(c.text)}" for c in new.changes[len(old.changes) :]]
     lines = [*table(("declared", "before", "now"), rows), *happened] if rows else happened
-    return [*lines, f"wrote {settings.registry}", _when(settings)]
+    return [*lines, f"wrote {settings.registry}"]
 
 
-def _when(settings: Config) -> str:
-    try:
-        ask(settings.socket)
-    except PacksealError:
-        return "the agent takes it up, and its log says so, when it starts"
-    return "the agent is running: it takes this up, and its log says so, when it is started again"
+def _when(settings: Config, name: str) -> list[str]:
+    """Return how the agent takes up what was written: waits for one that runs."""
+    until = time.monotonic() + TAKEN_UP_WITHIN_S
+    while True:
+        try:
+            status = ask(settings.socket)
+        except PacksealError:
+            return ["no agent is running here: it takes this up, and its log says so, when it starts"]
+        registry = status.get("registry") or {}
+        if registry.get("seen") == book.mark_of(settings.registry):
+            if registry["trouble"]:
+                return [f"THE RUNNING AGENT DOES NOT TAKE IT UP: {registry['trouble']}"]
+            if any(battery["id"] == name and battery["ended"] for battery in status["batteries"]):
+                return ["the battery's recording has ended: its log says so when the agent is started again"]
+            if registry["taken_up"]:
+                return ["the running agent has taken it up, and its log says so", *map(safe, registry["notes"])]
+        if time.monotonic() > until:
+            return [f"the running agent has not taken it up within {TAKEN_UP_WITHIN_S:.0f} s: ask packseal status"]
+        time.sleep(ASK_EVERY_S)
 
 
 def _shown(settings: Config, number: int, entry: Entry) -> list[str]:

@@ -33,7 +33,9 @@ def _is_well(status: dict[str, Any]) -> bool:
     wires = all(b["ended"] or b["link"]["state"] == "healthy" for b in status["batteries"])
     published = all(p["connected"] and not p["troubles"] for p in status["publish"])
     delivering = uplink is None or uplink["connected"] or uplink["settled"]
-    return wires and published and not status["journal"]["last_error"] and delivering
+    registry = status["registry"]
+    known = registry is None or not registry["trouble"]
+    return wires and published and not status["journal"]["last_error"] and delivering and known
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
@@ -44,6 +46,8 @@ def _lines(status: dict[str, Any]) -> list[str]:
         lines += _battery_lines(battery)
     trouble = f", NOT WRITABLE: {journal['last_error']}" if journal["last_error"] else ""
     lines.append(f"journal   {journal['records']} records sealed, {journal['pending']} not yet on disk{trouble}")
+    if (registry := status["registry"]) is not None and registry["trouble"]:
+        lines.append(f"registry  NOT TAKEN UP: {registry['trouble']}")
     if status["kept"] is not None:
         lines.append(kept_line(status["kept"]))
     if uplink is None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from packseal.core import columns
 from packseal.core.bodies import Attributes, Body, Event, Gap, GapCause, Lifecycle, LifecycleCode, Telemetry
 from packseal.core.chain import NS_PER_MS, Pen, SealedRecord
+from packseal.core.changes import Change
+from packseal.core.declared import Declared
 from packseal.core.meter import Meter
 from packseal.core.sample import NS_PER_S, Instant, Notice, Sample
 
@@ -66,6 +68,16 @@ class Sealer:
         """Write one of the first records of this run; what it tells of a change, the meter takes note of."""
         self._meter.mark(code, at, facts)
         return self._sealed([Lifecycle(code, facts)], at)
+
+    def declare(self, declared: Declared, changes: Sequence[Change], at: Instant) -> Sealed:
+        """Go on with other declared data: seal what was measured before, and what tells the log of it."""
+        before = self._sealed([], at)
+        self._meter.declare(declared)
+        entries = self._meter.untold(changes)
+        for entry in entries:
+            self._meter.mark(entry.code, at, entry.attributes)
+        told = self._sealed(entries, at)
+        return Sealed(before.records + told.records, told.state)
 
     def feed(self, sample: Sample) -> list[Sealed]:
         """Account for one sample; return what is sealed by it, oldest first."""

@@ -201,7 +201,8 @@ class MqttJsonPublisher:
     async def _tell_news(self) -> None:
         """Publish newer snapshots, and what happened. A journal that cannot be read now is asked again."""
         self._news = False
-        for battery in self._batteries:
+        for battery, described in zip(self._batteries, self._source.batteries(), strict=True):
+            battery.described = described
             try:
                 await self._tell_happenings(battery)
                 await self._tell_snapshot(battery)
@@ -260,14 +261,8 @@ class MqttJsonPublisher:
             if not self._settings.home_assistant:
                 await self._keep(topic, b"")
                 continue
-            document = home_assistant.discovery(
-                self._topics,
-                battery.described,
-                battery.places,
-                battery.fields,
-                battery.sensors,
-                self._settings.live_s,
-            )
+            seen = battery.places, battery.fields, battery.sensors
+            document = home_assistant.discovery(self._topics, battery.described, *seen, self._settings.live_s)
             await self._put(topic, msgspec.json.encode(document), retain=True)
 
     async def _forget_strangers(self) -> None:

@@ -72,6 +72,29 @@ def read(path: Path) -> Mapping[str, Entry]:
     return book.entries
 
 
+def whole(path: Path) -> Mapping[str, Entry]:
+    """Return the registry's entries by battery, as whoever already has some must read them: from the file itself.
+
+    Raises:
+        StorageError: it is damaged, gone, or cannot be read.
+    """
+    if not path.exists():
+        raise StorageError(f"the registry {path} is gone: restore it, or enter something with packseal commission")
+    book = _book(path)
+    if book.trouble:
+        raise StorageError(f"{book.trouble.partition(';')[0]}: correct it, or enter something with packseal commission")
+    return book.entries
+
+
+def mark_of(path: Path) -> str:
+    """Return what is another after each change of the registry, at the cost of one look; "" where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Book]:
     """Open the registry to change it, alone.

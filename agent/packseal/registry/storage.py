@@ -97,6 +97,13 @@ def _read(path: Path) -> Tables | None:
         raise ValueError("it is not UTF-8 text") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
+    if not isinstance(found, dict) or not all(map(_is_table, found.values())):
         raise ValueError("it is no table of batteries")
     return found
+
+
+def _is_table(table: object) -> bool:
+    """Tell what TinyDB can take as a table: numbered entries."""
+    if not isinstance(table, dict):
+        return False
+    return all(number.isdecimal() and isinstance(entry, dict) for number, entry in table.items())

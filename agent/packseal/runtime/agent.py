@@ -18,6 +18,7 @@ from packseal.journal.store import LogKind
 from packseal.keys import file as key_file
 from packseal.runtime import epochs, opening, opening_parts, publishing, ways
 from packseal.runtime.bell import Bell
+from packseal.runtime.declaring import RegistryWatch
 from packseal.runtime.desk import Desk
 from packseal.runtime.epochs import EpochWatch
 from packseal.runtime.keeping import Keeper
@@ -68,6 +69,7 @@ class Agent:
     publishers: "Sequence[Publisher]" = ()
     power: "PowerWatch | None" = None
     keeper: Keeper | None = None
+    registry: RegistryWatch | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set or nothing more can come; then seal, store, and wait for the sink's receipts.
@@ -79,6 +81,7 @@ class Agent:
             await self.gateway_log.write(code, opening.facts(self.config))
             sends = [self.sync.run()] if self.sync else []
             sends += [self.watch.run()] if self.watch else []
+            sends += [self.registry.run()] if self.registry else []
             sends += [self._minded(self.power, stop)] if self.power else []
             syncing = [group.create_task(work, name="sync") for work in sends]
             publishes = [group.create_task(publishing.publish(p), name="publish") for p in self.publishers]
@@ -166,18 +169,20 @@ async def opened(config: Config, power: "PowerWatch | None" = None) -> AsyncIter
             writer = LogWriter(opening.store_in(desk, own.log_id), bell.ring)
             recorder = opening.open_recorder(config, battery, driver, own, writer, keeper)
             recordings.append(Recording(subject, battery.parts, own.log_id, recorder))
-        publishers = _publishers(config, desk, recordings)
+        registry = RegistryWatch(config, desk, {r.subject: r.recorder for r in recordings})
+        publishers = _publishers(registry, desk, recordings)
         bell.listeners += [publisher.notify for publisher in publishers]
-        around = (sync, watch, ended, publishers, power, keeper)
+        around = (sync, watch, ended, publishers, power, keeper, registry)
         yield Agent(config, signer.kid, desk, gateway_log, found.stopped, recordings, *around)
 
 
-def _publishers(config: Config, desk: Desk, recordings: Sequence[Recording]) -> "Sequence[Publisher]":
+def _publishers(registry: RegistryWatch, desk: Desk, recordings: Sequence[Recording]) -> "Sequence[Publisher]":
+    config = registry.config
     if not config.file.publish:
         return ()
     from packseal.runtime.source import RecordedSource  # noqa: PLC0415 - only gateways that publish pay for it
 
-    return publishing.open_publishers(config, RecordedSource(config, desk, recordings))
+    return publishing.open_publishers(config, RecordedSource(lambda: registry.config, desk, recordings))
 
 
 def _power(config: Config) -> "PowerWatch | None":
@@ -212,6 +217,7 @@ async def run(config: Config) -> None:
             gc.collect()  # what the start has left is room for the work: the agent stays small
             gc.freeze()
             await agent.run(stop)
+            config = agent.registry.config if agent.registry else config
 
 
 async def _first(events: Sequence[asyncio.Event]) -> None:

@@ -7,6 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from packseal.core.bodies import GapCause, Lifecycle, LifecycleCode
+from packseal.core.changes import Change
+from packseal.core.declared import Declared
 from packseal.core.quantities import Channel
 from packseal.core.sample import Instant, Notice, Sample
 from packseal.core.sealer import Sealed, Sealer
@@ -66,6 +68,8 @@ class Recorder:
         self._preface = preface
         self._retention = retention
         self._keep_at = 0.0
+        self._declared: tuple[Declared, Sequence[Change]] | None = None
+        self._is_shown = True  # whether a snapshot has the newest declared data
         self.status = RecorderStatus()
 
     @property
@@ -81,6 +85,17 @@ class Recorder:
     def use(self) -> dict[str, object]:
         """Return how the battery was used, see `Meter.use`."""
         return self._sealer.use()
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the log says all that was declared and that `declare` gave, and it is stored."""
+        return self._declared is None and not self._preface and not self.writer.status.pending
+
+    def declare(self, declared: Declared, changes: Sequence[Change]) -> None:
+        """Go on with other declared data; `changes` is all that people said happened. A log that is over stays so."""
+        self._declared = declared, changes
+        if not self._queue.full():
+            self._queue.put_nowait(())
 
     def hurry(self) -> None:
         """Seal and store the open window with what is already read, as the power may fail; then record on."""
@@ -108,11 +123,13 @@ class Recorder:
             self._begin()
             if batch is not None:
                 self._take(batch)
+                self._redeclare()
                 await self.writer.flush(at_once=self._cut())
                 await self._keep()
         self._begin()
         if self._lost and self.status.last is not None:
             self._name_lost(self.status.last.at)
+        self._redeclare()
         code = LifecycleCode.SOURCE_ENDED if self.status.ended else LifecycleCode.AGENT_STOPPED
         self._put(self._sealer.end(code, self._driver.clock.now()))
         if not await self.writer.flush(at_once=True):
@@ -138,6 +155,15 @@ class Recorder:
         if sealed is not None:
             self._put(sealed)
         return not self._hurry
+
+    def _redeclare(self) -> None:
+        """Take up other declared data, unless there is no room to say so; the first sample after it gets a snapshot."""
+        if not self._is_shown and self._sealer.open_samples and not self.writer.is_full:
+            self._put(self._sealer.seal((), self._driver.clock.now()))
+            self._is_shown = True
+        if self._declared is not None and not self.writer.is_full:
+            self._put(self._sealer.declare(*self._declared, self._driver.clock.now()))
+            self._declared, self._is_shown = None, False
 
     async def _next(self) -> Batch | None:
         """Return what was read, nothing after a tick, or None when `read` has ended."""

@@ -1,6 +1,6 @@
 """Sources: what publishers may publish, from the configuration alone or from the journal and the recorders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from packseal.config import Config
@@ -23,14 +23,11 @@ class ConfiguredSource:
 
     def __init__(self, config: Config) -> None:
         self.gateway = config.file.gateway.id
-        self._described = tuple(
-            Described(b.id, b.declared, tuple(config.changes.get(b.id, ())), b.profile or "", b.parts)
-            for b in config.file.battery
-        )
+        self._config = config
 
     def batteries(self) -> Sequence[Described]:
         """Return every configured battery."""
-        return self._described
+        return _described(self._config)
 
     async def newest(self, subject: str) -> Newest | None:  # noqa: ARG002 - nothing is recorded of any
         """Return None."""
@@ -50,12 +47,17 @@ class ConfiguredSource:
 
 
 class RecordedSource(ConfiguredSource):
-    """What is recorded: the journal, asked through the desk, and the recorders."""
+    """What is recorded: the journal, asked through the desk, and the recorders. `config` gives what holds now."""
 
-    def __init__(self, config: Config, desk: Desk, recordings: Sequence["Recording"]) -> None:
-        super().__init__(config)
+    def __init__(self, config: Callable[[], Config], desk: Desk, recordings: Sequence["Recording"]) -> None:
+        super().__init__(config())
+        self._now = config
         self._desk = desk
         self._recordings: Mapping[str, Recording] = {recording.subject: recording for recording in recordings}
+
+    def batteries(self) -> Sequence[Described]:
+        """Return every configured battery, with what is declared of it now."""
+        return _described(self._now())
 
     async def newest(self, subject: str) -> Newest | None:
         """Return the newest snapshot of the log that this run writes; raises StorageError."""
@@ -93,3 +95,10 @@ class RecordedSource(ConfiguredSource):
         status, last = recorder.status, recorder.status.last
         wall_ms = None if last is None else last.at.wall_ns // 1_000_000
         return Live(recorder.driver.counts.state, status.ended, wall_ms, dict(status.present))
+
+
+def _described(config: Config) -> Sequence[Described]:
+    return [
+        Described(b.id, b.declared, tuple(config.changes.get(b.id, ())), b.profile or "", b.parts)
+        for b in config.file.battery
+    ]

@@ -105,6 +105,7 @@ def describe(agent: "Agent") -> dict[str, Any]:
         },
         "batteries": [_battery(recording) for recording in agent.recordings],
         "journal": _journal(agent),
+        "registry": _registry(agent),
         "kept": kept_json(agent.keeper.kept if agent.keeper else None),
         "uplink": _uplink(agent),
         "power": _power(agent),
@@ -184,6 +185,19 @@ def _uplink(agent: "Agent") -> dict[str, Any] | None:
         "settled": agent.sync.settled,
         "waiting": agent.sync.waiting(),
         "links": [dataclasses.asdict(link) for link in agent.sync.links()],
+    }
+
+
+def _registry(agent: "Agent") -> dict[str, Any] | None:
+    watch = agent.registry
+    if watch is None:
+        return None
+    return {
+        "path": str(agent.config.registry),
+        "seen": watch.seen,
+        "taken_up": watch.is_taken_up,
+        "trouble": watch.trouble,
+        "notes": list(watch.notes),
     }
 
 

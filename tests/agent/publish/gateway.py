@@ -100,7 +100,7 @@ async def station(directory: Path, *subjects: str) -> AsyncIterator[Station]:
             tasks += [asyncio.create_task(recorder.read()), asyncio.create_task(recorder.record())]
             recordings.append(Recording(name, (), found.log_id, recorder))
         try:
-            yield Station(drivers, RecordedSource(settings, desk, recordings), bell)
+            yield Station(drivers, RecordedSource(lambda: settings, desk, recordings), bell)
         finally:
             for task in reversed(tasks):
                 task.cancel()

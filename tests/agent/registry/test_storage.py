@@ -88,8 +88,17 @@ def _write_until_killed(path: Path, rng: random.Random) -> int:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b'{"batteries": {"1": {"id"', b"\xff\xfe\x00", b"[]", b'{"batteries": 7}', b"[" * 100_000],
-    ids=["empty", "cut", "binary", "list", "table", "deep"],
+    [
+        b"",
+        b'{"batteries": {"1": {"id"',
+        b"\xff\xfe\x00",
+        b"[]",
+        b'{"batteries": 7}',
+        b'{"batteries": {"1": 7}}',
+        b'{"batteries": {"x": {"id": "a"}}}',
+        b"[" * 100_000,
+    ],
+    ids=["empty", "cut", "binary", "list", "table", "entry", "number", "deep"],
 )
 def test_a_damaged_file_is_read_from_its_copy_and_the_next_change_mends_it(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture

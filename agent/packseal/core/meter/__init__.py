@@ -86,6 +86,24 @@ class Meter:
         self._state = load(state) if isinstance(state, bytes) else state or MeterState()
         self.gap_limit_s = limit_s(period_s, gap_limit_s)
         self._limit_ns = limit_ns = round(self.gap_limit_s * NS_PER_S)
+        self._delivers = delivers
+        self._is_claimed = Quantity.STATE_OF_HEALTH_PCT in delivers
+        self._present = Present(limit_ns)
+        self._began: Instant | None = None
+        self._take(declared)
+
+    def declare(self, declared: Declared) -> None:
+        """Go on with other static data: counters and what was learnt stay; a step or loop that is going on is lost.
+
+        So is what leads to the next capacity, where it rests on a limit that is another one now.
+        """
+        before = self.health.limits
+        self._take(declared)
+        if self.health.limits != before:
+            self.health.resume(0)
+
+    def _take(self, declared: Declared) -> None:
+        delivers, limit_ns = self._delivers, self._limit_ns
         self._omitted = not_to_be_filled(declared.category)
         self._viewer = Viewer(declared, delivers)
         self._usage = Usage(declared, delivers, limit_ns, self._state.usage)
@@ -98,10 +116,7 @@ class Meter:
         self._feeds: tuple[Callable[[View], list[Notice] | None], ...] = tuple(
             f.feed for f in self._families if not (isinstance(f, Counters) and not f.follows)
         )
-        self._is_claimed = Quantity.STATE_OF_HEALTH_PCT in delivers
         self._constancy = Constancy(declared, self._state.constancy)
-        self._present = Present(limit_ns)
-        self._began: Instant | None = None
 
     def _family_of_each(self, declared: Declared, delivers: frozenset[Quantity], limit_ns: int) -> tuple[Family, ...]:
         """Return the families in the order in which they are fed; what one knows, those after it may use."""

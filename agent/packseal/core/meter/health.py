@@ -40,7 +40,8 @@ class HealthState(msgspec.Struct):
 class Health:
     """The family of capacity and state of health.
 
-    `on_session` is called with every session, also with those that gave no update; for reports.
+    `on_session` is called with every session, also with those that gave no update; for reports. `limits` are those of
+    the declared data, None where no capacity can be estimated.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Health:
         curve = GENERIC_V.get(chemistry)
         limits = Limits.of(declared, Generic(SHARES, curve, GENERIC_SD_V[chemistry]) if curve else None)
         usable = limits is not None and declared.cells_in_series is not None and delivers >= NEEDS
+        self.limits = limits if usable else None
         self.estimator = Estimator(limits, limit_ns, state.estimator) if limits is not None and usable else None
         self._claim = Claim(state.claim)
         self._claims, self._energies = CLAIM.quantity in delivers, FULL_ENERGY.quantity in delivers
