@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from packseal.core.errors import InputError
 from packseal.core.translate import MODELS, Document, LeftOut, Model, Subject
 
 ALL = "all"
+MOST_LINES = 3
+WIDTH, INDENT = 100, " " * 12
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +52,8 @@ def execute(args: argparse.Namespace) -> int:
     for model, document in documents:
         _write(document, _target(args, model))
     if not args.quiet:
-        print("\n".join(_told(source, category, documents)), file=sys.stderr)
+        wrote = [] if args.output is None else [f"wrote     {args.output}"]
+        print("\n".join([*wrote, *_told(source, category, documents)]), file=sys.stderr)
     return 0
 
 
@@ -84,8 +88,25 @@ def _told(source: Found, category: str | None, documents: list[tuple[Model, Docu
         yield f"{model.name}: {model.title}"
         yield from _lines(left for left in document.left_out if len(documents) == 1 or left not in everywhere)
         if document.lacking:
-            yield f"  a patch   the model also requires {', '.join(document.lacking)}"
+            yield f"  a patch   the model also requires {len(document.lacking)} values that are not here:"
+            yield from textwrap.wrap(
+                ", ".join(document.lacking),
+                WIDTH,
+                initial_indent=INDENT,
+                subsequent_indent=INDENT,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
 
 
 def _lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
-    return (f"  left out  {left.field.value.title}: {left.reason}" for left in left_out)
+    """Yield a line for each field; one for all that are left out for the same plain reason, where there are many."""
+    by_reason: dict[str, list[str]] = {}
+    for left in left_out:
+        by_reason.setdefault(left.reason, []).append(left.field.value.title)
+    for reason, titles in by_reason.items():
+        if len(titles) > MOST_LINES:
+            joint = "\n".join(textwrap.wrap("; ".join(titles), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
+            yield f"  left out  {len(titles)} fields: {reason}\n{joint}"
+        else:
+            yield from (f"  left out  {title}: {reason}" for title in titles)

@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import shutil
+import sys
+import textwrap
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,6 +21,14 @@ WORDS = {
     Need.NOT_REQUIRED: "not required",
     Need.NOT_TO_BE_FILLED: "not to be filled",
 }
+
+SOURCES = (
+    "by: EC 61 is data point 61 of the EC guidance on data points by category,\n"
+    "DIN is DIN DKE SPEC 99100, the rest is Regulation (EU) 2023/1542; where they\n"
+    "differ the first decides. One field in full: packseal fields FIELD"
+)
+LEAST_COLUMN = 24
+"""Narrower than this, a column is harder to read than long lines."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +63,23 @@ def _of_category(rows: list[Row], category: str) -> list[str]:
     outside = [(row.field.key, row.field.unit, "", "", row.derivation) for row in rows if row.rules is None]
     head = ("field", "unit", f"passport ({category})", "by", "how it comes about")
     lines = table(head, [*cells, *outside])
-    return [*lines[: len(cells) + 1], "", "in the record beside it, not in the passport", *lines[len(cells) + 1 :]]
+    columns = lines[0].index("by"), lines[0].index(head[-1])
+    inner = [part for line in lines[: len(cells) + 1] for part in _folded(line, *columns)]
+    outer = [part for line in lines[len(cells) + 1 :] for part in _folded(line, *columns)]
+    beside = ["", "in the record beside it, not in the passport", *outer] if outer else []
+    return [*inner, *beside, "", SOURCES]
+
+
+def _folded(line: str, by: int, how: int) -> list[str]:
+    """Return a table's line as a terminal can show it: its last column folded, on a narrow one the last two below."""
+    width = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty():
+        return [line]
+    if width - how < LEAST_COLUMN:
+        below = ": ".join(part for part in (line[by:how].strip(), line[how:]) if part)
+        return [line[:by].rstrip(), *textwrap.wrap(below, width - 4, initial_indent="    ", subsequent_indent="    ")]
+    first, *others = textwrap.wrap(line[how:], width - how)
+    return [line[:how] + first, *(" " * how + other for other in others)]
 
 
 def _of_all(rows: list[Row]) -> list[str]:

@@ -48,8 +48,12 @@ def test_the_newest_snapshot_of_the_configured_journal(config: Path, capsys: Cap
     assert f"battery   {BATTERY}, category ev" in told.err
     assert "snapshot  record 8 of 2027-01-15T08:00:08.000Z, verified" in told.err
     assert "left out  Capacity fade: not available: not declared" in told.err
-    assert "left out  Remaining capacity: not to be filled for the category ev" in told.err
-    assert "a patch   the model also requires NumberOfFullCycles, InformationOnAccidents" in told.err
+    assert (
+        "6 fields: not to be filled for the category ev (EC guidance v1.0)\n            Remaining capacity; "
+        in told.err
+    )
+    assert "a patch   the model also requires" in told.err
+    assert " NumberOfFullCycles, InformationOnAccidents" in told.err
 
 
 def test_a_file_with_its_key_needs_nothing_else(recorded: Recorded, capsys: Capture) -> None:
@@ -73,6 +77,7 @@ def test_every_model_into_a_folder(recorded: Recorded, capsys: Capture) -> None:
     assert export("--as", "all", *words, "-o", folder) == 0
     told = capsys.readouterr()
     assert told.out == ""
+    assert told.err.startswith(f"wrote     {folder}")
     assert told.err.count("Capacity fade: not available: not declared") == 1  # the same in all of them
     assert {p.stem for p in folder.iterdir()} == set(MODELS)
     bodies = {p.stem: json.loads(p.read_text("utf-8")) for p in folder.iterdir()}
