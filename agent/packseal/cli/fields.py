@@ -77,9 +77,13 @@ def _folded(line: str, by: int, how: int) -> list[str]:
         return [line]
     if width - how < LEAST_COLUMN:
         below = ": ".join(part for part in (line[by:how].strip(), line[how:]) if part)
-        return [line[:by].rstrip(), *textwrap.wrap(below, width - 4, initial_indent="    ", subsequent_indent="    ")]
-    first, *others = textwrap.wrap(line[how:], width - how)
+        return [line[:by].rstrip(), *("    " + part for part in _wrapped(below, width - 4))]
+    first, *others = _wrapped(line[how:], width - how)
     return [line[:how] + first, *(" " * how + other for other in others)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def _of_all(rows: list[Row]) -> list[str]:
