@@ -233,7 +233,7 @@ def read(path: Path | None = None) -> Config:
     """Read the configuration without the registry; raises ConfigError as `load` does."""
     found = path or next(_existing(), None)
     if found is None:
-        tried = " and ".join(map(str, DEFAULT_PATHS))
+        tried = " nor ".join(map(str, DEFAULT_PATHS))
         raise ConfigError(
             f"no configuration: neither {tried} exists; make one with packseal init, or name it: --config"
         )

@@ -15,8 +15,9 @@ from packseal.cli.declared_text import LABELS
 from packseal.cli.present import safe, table
 from packseal.config import Config
 from packseal.core.changes import MAX_TEXT_BYTES, NOT_SAID, Change, Happening
-from packseal.core.declared import STATUSES, Declared
+from packseal.core.declared import STATUSES, ContradictionError, Declared, join
 from packseal.core.errors import InputError, PacksealError
+from packseal.core.toml_error import line_of
 from packseal.registry import book
 from packseal.registry.book import Entry
 from packseal.runtime.asking import ask
@@ -31,17 +32,23 @@ NO_TERMINAL = "there is no terminal to ask on: name --file, --passport or --set 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("battery", metavar="BATTERY", nargs="?", help="battery URI; not needed where there is one only")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: packseal.toml here or in /etc/packseal")
     parser.add_argument("--show", action="store_true", help="what is declared now, and where")
     data = parser.add_argument_group("declared data (without any of these it is asked for)")
     data.add_argument("--file", type=Path, metavar="FILE", help="declared data as .toml or .json")
     data.add_argument("--passport", type=Path, metavar="FILE", help="a passport in Battery Pass, IDTA or Catena-X")
-    data.add_argument("--set", action="append", metavar="KEY=VALUE", default=[], help="one value; KEY= removes it")
+    data.add_argument(
+        "--set",
+        action="append",
+        metavar="KEY=VALUE",
+        default=[],
+        help="one value; KEY= removes it; --show has the keys",
+    )
     happened = parser.add_argument_group("what happened to the battery; the log says so, and a new baseline starts")
     happened.add_argument("--status", choices=STATUSES, help="its status is now this one")
     happened.add_argument("--module-replaced", action="store_true", help="a module was replaced")
     happened.add_argument("--bms-replaced", action="store_true", help="the BMS was replaced")
-    happened.add_argument("--accident", metavar="TEXT", help="put an accident on record")
+    happened.add_argument("--accident", metavar="TEXT", help="put an accident on record; no names, the log keeps it")
     happened.add_argument("--note", metavar="TEXT", default="", help="what the log shall say of it")
 
 
@@ -60,7 +67,7 @@ def execute(args: argparse.Namespace) -> int:
             print(f"note: {registry.trouble}", file=sys.stderr)
         old = registry.entries.get(name, Entry(id=name))
         new = _happened(_entered(old, args, settings, number), args)
-        config.joined(settings, number, new.declared)
+        _check(settings, number, new.declared)
         if new == old:
             print("nothing changed")
             return 0
@@ -68,6 +75,20 @@ def execute(args: argparse.Namespace) -> int:
     print("\n".join(_told(settings, old, new)), flush=True)
     print("\n".join(_when(settings, name)))
     return 0
+
+
+def _check(settings: Config, number: int, declared: Declared) -> None:
+    """Refuse what the configuration contradicts; raises ConfigError, InputError."""
+    try:
+        join(settings.file.battery[number].declared, declared)
+    except ContradictionError as error:
+        line = line_of(settings.text.decode(), ("battery", number, "declared", error.name))
+        raise InputError(
+            f"nothing was written: {error.name} is {error.first} in {settings.path}, line {line}, and would be "
+            f"{error.second} in the registry: change it there, or remove it there first"
+        ) from None
+    except ValueError:
+        config.joined(settings, number, declared)
 
 
 def _number(settings: Config, wanted: str | None) -> int:

@@ -1,5 +1,6 @@
 """Declared data for people: what each is called, in which unit, what needs it; and a value as it was typed."""
 
+import re
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
@@ -9,6 +10,8 @@ from packseal.core.declared import CATEGORIES, CHEMISTRIES, STATUSES, Declared
 from packseal.core.fields import ROWS
 
 MOST_NEEDERS = 4
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+"""1,000 is a thousand to some and one to others."""
 
 LABELS = {
     "category": ("category", ", ".join(CATEGORIES)),
@@ -55,11 +58,14 @@ def typed(name: str, text: str) -> Any:
     value: Any = text.strip()
     if str not in kinds:
         whole = int in kinds
+        if THOUSANDS.fullmatch(value):
+            raise ValueError(f"{name}: {value} may be two numbers: write it without a comma, 1000 or 1.0")
         try:
             value = int(value) if whole else float(value.replace(",", "."))
         except ValueError:
             what = "a whole number" if whole else "a number"
-            raise ValueError(f"{name} must be {what} ({LABELS[name][1]}), not {value!r}") from None
+            unit = "" if LABELS[name][1] == "number" else f" ({LABELS[name][1]})"
+            raise ValueError(f"{name} must be {what}{unit}, not {value!r}") from None
     try:
         msgspec.convert({name: value}, Declared)
     except msgspec.ValidationError as error:

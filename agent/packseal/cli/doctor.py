@@ -38,7 +38,7 @@ Finding = tuple[str, str]
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: packseal.toml here or in /etc/packseal")
     parser.add_argument("--dbc", type=Path, metavar="FILE", help="examine a DBC file, and nothing else")
     parser.add_argument(
         "--listen", type=float, default=5.0, metavar="S", help="seconds per wire (default: %(default)s)"

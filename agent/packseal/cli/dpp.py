@@ -17,7 +17,7 @@ from packseal.runtime.opening_dpp import configuration_of, positions_path
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: packseal.toml here or in /etc/packseal")
     parser.add_argument("--battery", metavar="ID", help="only this battery's")
     parser.add_argument("--json", action="store_true", help="the whole of it, for programs")
 

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as", dest="model", choices=[*MODELS, ALL], metavar="MODEL", help="see --list; all for each")
     parser.add_argument("--list", action="store_true", help="which models there are")
     parser.add_argument("--battery", metavar="ID", help="battery URI, or the beginning of a log id")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: packseal.toml here or in /etc/packseal")
     parser.add_argument("--journal", type=Path, metavar="PATH", help="journal file, instead of the configuration's")
     parser.add_argument("--key", type=Path, metavar="PUB", action="append", help="the gateway's public key (PEM)")
     parser.add_argument("--category", choices=CATEGORIES, help="of the battery, instead of the declared one")

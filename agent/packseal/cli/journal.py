@@ -24,7 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, (_, text) in ACTIONS.items():
         action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        action.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+        action.add_argument(
+            "--config", type=Path, metavar="FILE", help="default: packseal.toml here or in /etc/packseal"
+        )
         action.add_argument("--journal", type=Path, metavar="PATH", help="journal file, instead of the configuration's")
         action.add_argument("--log", metavar="LOG", help="battery URI, or the beginning of a log id")
         action.add_argument("--json", action="store_true", help="for programs")

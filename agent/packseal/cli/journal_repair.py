@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this action's arguments."""
     parser.add_argument("damaged", type=Path, metavar="DAMAGED", help="the damaged journal; it is not changed")
     parser.add_argument("out", type=Path, metavar="OUT", help="the new journal")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: packseal.toml here or in /etc/packseal")
     parser.add_argument("--gateway-key", type=Path, metavar="KEY", help="private key, instead of the configuration's")
     parser.add_argument(
         "--key", type=Path, metavar="PUB", action="append", default=[], help="older public key of the gateway"

@@ -14,7 +14,7 @@ MB = 1_000_000
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: packseal.toml)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: packseal.toml here or in /etc/packseal")
     parser.add_argument("--json", action="store_true", help="the whole answer, for programs")
 
 

@@ -58,6 +58,8 @@ def test_values_are_set_shown_and_taken_away(gateway: Gateway, capsys: pytest.Ca
         (["--set", "rated_capacity_ah=-3"], "rated_capacity_ah must be above zero"),
         (["--set", "rated_capacity_ah=nan"], "must be a finite number"),
         (["--set", "rated_capacity_ah=much"], "must be a number (Ah), not 'much'"),
+        (["--set", "rated_capacity_ah=1,000"], "may be two numbers"),
+        (["--set", "cells_in_series=96.5"], "must be a whole number, not '96.5'"),
         (["--set", "rated_capacity=3"], "is it rated_capacity_ah?"),
         (["--set", "rated_capacity_ah"], "write it as KEY=VALUE"),
         (["--set", "category=bike"], "category must be ev, lmt, stationary or industrial"),
@@ -129,8 +131,8 @@ def test_configuration_and_registry_may_each_say_a_part_but_not_two_things(
     assert gateway.commission("--set", "rated_capacity_ah=58") == 1
     told = capsys.readouterr().err
     line = path.read_text().splitlines().index("rated_capacity_ah = 60") + 1
-    assert f"packseal.toml, line {line}: rated_capacity_ah is 60.0 here and 58.0 in the registry" in told
-    assert "remove it here" in told
+    assert "nothing was written: rated_capacity_ah is 60.0 in" in told
+    assert f"packseal.toml, line {line}, and would be 58.0 in the registry: change it there" in told
     assert gateway.declared().rated_capacity_ah == 60
     path.write_text(path.read_text().replace("= 60\n", "= 59\n"))
     assert main(["run", "--config", gateway.config]) == 1
