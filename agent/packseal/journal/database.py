@@ -15,6 +15,7 @@ APPLICATION_ID = 0x50534A4C  # "PSJL", in the file's header at offset 68 (https:
 SCHEMA_VERSION = 2
 READABLE = (1, 2)  # a journal of version 1 is brought up to date when it is opened to write
 WAL_KEEP_BYTES = 4 << 20
+FOLD_PAGES = 1000  # SQLite's own choice, https://sqlite.org/pragma.html#pragma_wal_autocheckpoint
 BUSY_S = 5.0  # a reader, such as `packseal journal`, can hold up a checkpoint for a moment
 
 SCHEMA = """
@@ -75,11 +76,14 @@ _SENTENCES = {
     sqlite3.SQLITE_PERM: "{path} or its directory cannot be written: mount it read-write and check its owner",
     sqlite3.SQLITE_CANTOPEN: "{path} cannot be opened: check that its directory exists and who may write to it",
     sqlite3.SQLITE_IOERR: "the disk that holds {path} fails to read or write ({error}): check it and the kernel log",
-    sqlite3.SQLITE_CORRUPT: "{path} is damaged: stop the agent; packseal journal repair saves what is sound",
+    # SQLite says this too of a page that the disk could not read (SQLITE_IOERR_CORRUPTFS).
+    sqlite3.SQLITE_CORRUPT: "{path} is damaged, or its disk cannot read it (see the kernel log): stop the agent; "
+    "packseal journal repair saves what is sound",
     sqlite3.SQLITE_NOTADB: "{path} is not a packseal journal: move it away or name another path",
     sqlite3.SQLITE_BUSY: "{path} is held by another program for more than 5 s: close that program",
 }
 _PRIMARY = 0xFF  # the low byte of an extended result code
+_HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 
 
 def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
@@ -87,6 +91,13 @@ def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     # The module's own errors, such as use after close, carry no SQLite code.
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
     return StorageError(_SENTENCES.get(code, "journal {path} failed: {error}").format(path=path, error=error))
+
+
+def casts_doubt(error: StorageError) -> bool:
+    """Return whether after `error` the open file may not be what it was; a full or a busy disk changes nothing."""
+    cause = error.__cause__
+    code: int = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
+    return isinstance(cause, sqlite3.Error) and code not in _HARMLESS
 
 
 class Lock:
@@ -113,6 +124,14 @@ class Lock:
         except OSError as error:
             os.close(self._descriptor)
             raise StorageError(f"{side} cannot be written: {error.strerror}") from error
+        self._side = side
+
+    def is_current(self) -> bool:
+        """Whether it still is the lock of that path, whose files may have been replaced."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._side.stat())
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give the right back. The side file stays: removing it would race with the next owner."""
@@ -126,7 +145,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     except OSError as error:
         raise StorageError(f"{path} cannot be opened: {error.strerror}; check who may write there") from error
     connection = _connect(path, "rw")
-    try:
+    with _closed_where_it_fails(connection), told(path):
         _create_if_empty(connection)
         _check(connection, path)
         if version_of(connection) < SCHEMA_VERSION:
@@ -134,27 +153,24 @@ def open_to_write(path: Path) -> sqlite3.Connection:
             connection.executescript(_UPGRADE)
         _configure(connection, path)
         _sync_directory(path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise storage_error(path, error) from error
-    except StorageError:
-        connection.close()
-        raise
     return connection
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open an existing journal without the right to write, while an agent may be writing it; raises StorageError."""
     connection = _connect(path, "ro")
-    try:
+    with _closed_where_it_fails(connection), told(path):
         _check(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise storage_error(path, error) from error
+    return connection
+
+
+@contextmanager
+def _closed_where_it_fails(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
     except StorageError:
         connection.close()
         raise
-    return connection
 
 
 @contextmanager
@@ -176,15 +192,20 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 
 @contextmanager
 def unsynced_transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """Like `transaction`, but a power cut may undo it: for what can be had again."""
+    """Like `transaction`, but a power cut may undo it: for what can be had again.
+
+    The write-ahead log is not folded in after it: SQLite would sync the log for that, and keep a failure to itself.
+    """
     with told(path):
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
     try:
         with transaction(connection, path):
             yield
     finally:
         with told(path):
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {FOLD_PAGES}")
 
 
 @contextmanager

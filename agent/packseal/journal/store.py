@@ -17,8 +17,9 @@ from packseal.core.errors import FormatError, StorageError, VerifyError
 from packseal.core.exchange import Receipt
 from packseal.core.holes import Hole
 from packseal.core.record import Record, parse, record_hash
-from packseal.journal import database, receipts, removal
+from packseal.journal import database, receipts, regaining, removal
 from packseal.journal.reading import SEQUENCE_BITS, Log, LogKind, LogStats, Place, Reader
+from packseal.journal.regaining import Identity
 
 __all__ = ["SEQUENCE_BITS", "Journal", "Log", "LogKind", "LogStats"]
 
@@ -27,8 +28,15 @@ class Journal(Reader):
     """The durable log. Make it with `open` or `open_to_read`, end it with `close` or a `with` block.
 
     Every method raises StorageError when the disk or file fails; nothing is then changed, and the next call may
-    succeed.
+    succeed. `trouble` is what the operator must know although nothing has failed so far; "" where there is none.
     """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: database.Lock | None) -> None:
+        super().__init__(path, connection, lock)
+        self._held = Identity.of(path)
+        self._is_in_doubt = False
+        self._ends: dict[bytes, Head] = {}  # what was acknowledged since it was opened
+        self.trouble = ""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -45,6 +53,7 @@ class Journal(Reader):
             raise
         try:
             journal._check_ends()
+            journal._held = Identity.of(path)  # SQLite has made the write-ahead log by now
         except StorageError:
             journal.close()
             raise
@@ -72,6 +81,7 @@ class Journal(Reader):
 
     def begin_log(self, subject: str, log_id: bytes, kind: LogKind = LogKind.BATTERY) -> None:
         """Make an empty log; does nothing when it is there already with the same subject and kind."""
+        self._regain()
         with self._transaction():
             known = {log.log_id: log for log in self.logs()}.get(log_id)
             if known is None:
@@ -101,6 +111,7 @@ class Journal(Reader):
         Raises:
             StorageError: also when a record is not the very next of this log, or nobody would know of a loss.
         """
+        self._regain()
         place = self._place(log_id)
         with self._transaction():
             entries = self._check_follows(log_id, records)
@@ -116,6 +127,8 @@ class Journal(Reader):
             if state is not None:
                 values = (state, hashlib.sha256(state).digest(), place.row)
                 self._connection.execute("UPDATE log SET state = ?, state_hash = ? WHERE id = ?", values)
+        if not self._connection.in_transaction:
+            self._note_end(log_id, records)
 
     def acknowledge(self, receipt: Receipt) -> None:
         """Keep a verified receipt; an older one than we have is ignored, and one for a record that we have removed.
@@ -123,6 +136,7 @@ class Journal(Reader):
         Raises:
             VerifyError: it speaks of a record that is not ours.
         """
+        self._regain()
         place = self._place(receipt.log_id)
         ours = self.hash_of(receipt.log_id, receipt.sequence)
         if ours is None and self.is_removed(receipt.log_id, receipt.sequence):
@@ -133,7 +147,7 @@ class Journal(Reader):
                 "journal does not hold"
             )
         # Not synced: a power cut here forgets the receipt, and the sink repeats it when it is next asked.
-        with database.unsynced_transaction(self._connection, self._path):
+        with self._doubting(), database.unsynced_transaction(self._connection, self._path):
             newer = self._connection.execute(
                 "UPDATE log SET delivered = ?, receipt = ? WHERE id = ? AND delivered < ?",
                 (receipt.sequence + 1, receipt.raw, place.row, receipt.sequence + 1),
@@ -144,6 +158,7 @@ class Journal(Reader):
     @contextmanager
     def together(self) -> Iterator[sqlite3.Connection]:
         """Make one transaction of all that the block does through this journal or the connection that it is given."""
+        self._regain()
         with self._transaction():
             yield self._connection
 
@@ -193,8 +208,63 @@ class Journal(Reader):
             yield
             return
         try:
-            with database.transaction(self._connection, self._path):
+            with self._doubting(), database.transaction(self._connection, self._path):
                 yield
         except BaseException:
             self._holes.clear()  # they may be of what was just undone
             raise
+
+    @contextmanager
+    def _doubting(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageError as error:
+            self._is_in_doubt = self._is_in_doubt or database.casts_doubt(error)
+            raise
+
+    def _note_end(self, log_id: bytes, records: Sequence[SealedRecord]) -> None:
+        """Remember what was acknowledged as stored."""
+        if records:
+            self._ends[log_id] = Head(records[-1].sequence + 1, records[-1].hash)
+        self.trouble = regaining.fold(self._connection, self._path, database.WAL_KEEP_BYTES)
+
+    def _regain(self) -> None:
+        """Take hold of the file again where its disk has failed or it was moved; StorageError while that fails."""
+        if self._lock is None or self._connection.in_transaction:
+            return
+        now = Identity.of(self._path)
+        if now == self._held and not self._is_in_doubt:
+            return
+        self._is_in_doubt = True
+        if now.database is None:
+            raise StorageError(
+                f"{self._path} is not there any more: bring it back, or stop the agent and start it anew; what was "
+                "stored is sent all the same"
+            )
+        if now.database == self._held.database:
+            regaining.write_again(self._path)
+            regaining.fold_in(self._connection)
+        elif not self._lock.is_current():
+            lock = database.Lock(self._path)
+            self._lock.release()
+            self._lock = lock
+        self._take_over(database.open_to_write(self._path))
+        self._held, self._is_in_doubt = Identity.of(self._path), False
+
+    def _take_over(self, fresh: sqlite3.Connection) -> None:
+        try:
+            self._check_same(Reader(self._path, fresh, self._lock))
+        except StorageError:
+            fresh.close()
+            raise
+        self._holes.clear()
+        self._connection, old = fresh, self._connection
+        # SQLite neither folds in nor removes the write-ahead log of a file that is not at its path any more.
+        old.close()
+
+    def _check_same(self, found: Reader) -> None:
+        known = {log.log_id for log in found.logs()}
+        if not all(log_id in known and found.head(log_id) == end for log_id, end in self._ends.items()):
+            raise StorageError(
+                f"{self._path} is not the journal that was open: put that one back, or stop the agent and start it anew"
+            )

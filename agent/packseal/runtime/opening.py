@@ -94,8 +94,9 @@ def _how_it_stopped(last: SealedRecord | None) -> GapCause | None:
 def store_in(desk: Desk, log_id: bytes) -> Store:
     """Return what stores records of one log through the desk."""
 
-    async def store(records: Sequence[SealedRecord], state: bytes | None, removed: Sequence[Hole]) -> None:
+    async def store(records: Sequence[SealedRecord], state: bytes | None, removed: Sequence[Hole]) -> str:
         await desk.run(lambda: desk.journal.append(log_id, records, state, removed))
+        return desk.journal.trouble
 
     return store
 

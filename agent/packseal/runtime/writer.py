@@ -17,8 +17,10 @@ MAX_PENDING_BYTES = 8 << 20
 
 RETRY_S = 1.0
 
-Store = Callable[[Sequence[SealedRecord], bytes | None, Sequence[Hole]], Awaitable[None]]
-"""Stores records and meter state and removes what the holes name, in one transaction; or raises StorageError."""
+Store = Callable[[Sequence[SealedRecord], bytes | None, Sequence[Hole]], Awaitable[str | None]]
+"""Stores records and meter state and removes what the holes name, in one transaction; or raises StorageError.
+
+Returns what the operator must know although it is stored."""
 
 
 @dataclass(slots=True)
@@ -74,23 +76,25 @@ class LogWriter:
         if now < self._retry_at and not at_once:
             return False
         try:
-            await self._store(self._records, self._state, self._removed)
+            trouble = await self._store(self._records, self._state, self._removed)
         except StorageError as error:
             self._retry_at = now + RETRY_S
             if str(error) != self.status.last_error:
                 log.error("not recorded yet, kept in memory and tried again: %s", error)  # noqa: TRY400 - one line
             self.status.last_error = str(error)
             return False
-        self._count()
+        self._count(trouble or "")
         self._stored()
         return True
 
-    def _count(self) -> None:
+    def _count(self, trouble: str) -> None:
         status = self.status
-        if status.last_error:
+        if status.last_error and not trouble:
             log.warning("the journal can be written again")
+        elif trouble != status.last_error:
+            log.error("%s", trouble)
         status.records += len(self._records)
         status.windows += sum(record.kind.name == "TELEMETRY" for record in self._records)
         status.bytes += self._bytes
-        status.pending, status.last_error = 0, ""
+        status.pending, status.last_error = 0, trouble
         self._records, self._removed, self._bytes = [], [], 0
