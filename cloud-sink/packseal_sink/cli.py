@@ -118,14 +118,24 @@ def _init(args: argparse.Namespace) -> None:
     try:
         args.directory.mkdir(parents=True, exist_ok=True)
         file.create(args.directory / "sink.key")
-        with path.open("x", encoding="utf-8") as written:
-            written.write(TEMPLATE.format(id=re.sub(r'(["\\])', r"\\\1", name)))
-            written.flush()
-            os.fsync(written.fileno())  # else a power cut within half a minute leaves an empty file
+        _write(path, TEMPLATE.format(id=re.sub(r'(["\\])', r"\\\1", name)))
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     print(f"made {path} for sink {name}")
     print(f"next: packseal-sink gateway add GATEWAY.pub --id URI --config {path}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the configuration; where that fails, remove it and the new key, so that it can be tried again."""
+    try:
+        with path.open("x", encoding="utf-8") as written:
+            written.write(text)
+            written.flush()
+            os.fsync(written.fileno())  # else a power cut within half a minute leaves an empty file
+    except OSError:
+        for made in (path, path.with_name("sink.key"), path.with_name("sink.pub")):
+            made.unlink(missing_ok=True)
+        raise
 
 
 def _gateway_add(args: argparse.Namespace) -> None:

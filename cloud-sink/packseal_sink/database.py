@@ -12,22 +12,28 @@ from packseal.core.errors import StorageError
 from packseal_sink.schema import SCHEMA, SCHEMA_VERSION, upgrade
 
 APPLICATION_ID = 0x5053534B  # "PSSK", in the file's header at offset 68 (https://sqlite.org/fileformat2.html §1.3.10)
+WAL_KEEP_BYTES = 16 << 20
 BUSY_S = 5.0  # `packseal-sink gateway add` writes beside a running sink for a moment
 
 _SETTINGS = (
     "PRAGMA synchronous = FULL",  # with NORMAL a power cut can take back what a receipt has promised
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
-    "PRAGMA journal_size_limit = 16777216",
+    f"PRAGMA journal_size_limit = {WAL_KEEP_BYTES}",
 )
+OVERGROWN = 2
+"""A write-ahead log of so many times what is kept of it has not been folded in, though it was tried."""
 _PRIMARY = 0xFF  # the low byte of an extended result code, https://sqlite.org/rescode.html
 _SENTENCES = {
     sqlite3.SQLITE_FULL: "the sink's disk is full; nothing stored so far is affected",
     sqlite3.SQLITE_READONLY: "the sink's database cannot be written: check the owner of its directory",
     sqlite3.SQLITE_CANTOPEN: "the sink's database cannot be opened: check that its directory exists",
+    sqlite3.SQLITE_IOERR: "the sink's disk fails to read or write ({error}): check it and the kernel log; nothing "
+    "stored so far is affected",
     sqlite3.SQLITE_BUSY: "the sink's database is held by another program for more than 5 s",
     sqlite3.SQLITE_NOTADB: "the sink's database file is not a database",
-    sqlite3.SQLITE_CORRUPT: "the sink's database is damaged",
+    # SQLite says this too of a page that the disk could not read (SQLITE_IOERR_CORRUPTFS).
+    sqlite3.SQLITE_CORRUPT: "the sink's database is damaged, or its disk cannot read it (see the kernel log)",
 }
 
 
@@ -35,7 +41,15 @@ def storage_error(error: sqlite3.Error) -> StorageError:
     """Return the one sentence that the sink's operator, and with BUSY the gateway, is told."""
     # The module's own errors, such as use after close, carry no SQLite code.
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
-    return StorageError(_SENTENCES.get(code, f"the sink's database failed: {error}"))
+    return StorageError(_SENTENCES.get(code, "the sink's database failed: {error}").format(error=error))
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - asked before every batch
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Lock:
@@ -71,6 +85,8 @@ class Database:
         path: the file; made with its schema when it is absent and `write` is set.
         write: whether this connection may change it.
 
+    `trouble` is what the operator must know although nothing has failed so far; "" where there is none.
+
     Raises:
         StorageError: it cannot be opened, is no sink's database or is from a newer version.
     """
@@ -78,6 +94,8 @@ class Database:
     def __init__(self, path: Path, *, write: bool) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._held: list[tuple[int, int] | None] = []  # the files that are open, known from the first change on
+        self.trouble = ""
         try:
             if write and not path.exists():
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would make it readable by all
@@ -131,11 +149,14 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit what the block writes, or nothing at all; SQLite's failures become StorageError."""
         with self._lock:
+            self._check_place()
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
                 yield self.connection
                 # A crash before this returns leaves the file as it was; after it, the rows are in the synced WAL.
                 self.connection.execute("COMMIT")
+                self._held = self._held or self._files()
+                self.trouble = self._fold()
             except sqlite3.Error as error:
                 raise storage_error(error) from error
             finally:
@@ -143,6 +164,36 @@ class Database:
                     # When even this fails, SQLite has given the transaction up by itself.
                     with suppress(sqlite3.Error):
                         self.connection.execute("ROLLBACK")
+
+    def _files(self) -> list[tuple[int, int] | None]:
+        """Return which files stand at the paths of the database and of its write-ahead log now."""
+        return [_identity(str(self.path)), _identity(f"{self.path}-wal")]
+
+    def _check_place(self) -> None:
+        """Refuse to write a file that nobody would find again: SQLite goes on with one that was moved or deleted."""
+        if self._held and self._held != self._files():
+            raise StorageError(
+                "the sink's database was moved or deleted under the running sink: stop it, put it back, start it anew"
+            )
+
+    def _fold(self) -> str:
+        """Return why the write-ahead log cannot be folded into the database, "" where it can or it is not yet time.
+
+        SQLite tries by itself after a commit and says nothing when that fails: the log would grow and fill the disk.
+        """
+        side = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            if side.stat().st_size <= OVERGROWN * WAL_KEEP_BYTES:
+                return ""
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except OSError:
+            return ""  # the next change says it
+        except sqlite3.Error as error:
+            return (
+                f"the sink's database cannot take what stands in {side.name} ({error}), which grows: nothing is lost, "
+                "but check the disk and the kernel log"
+            )
+        return ""
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -216,7 +216,7 @@ class Ingest:
             pending = self._receipts
             self._store.commit(replace(change, receipts=pending), self._now_ms())
             self._receipts -= pending
-            self._trouble = ""
+            self._trouble = self._store.trouble
 
     def _write_receipts(self, logs: Iterable[bytes]) -> tuple[bytes, ...]:
         receipts = []

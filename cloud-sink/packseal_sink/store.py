@@ -38,6 +38,11 @@ class Store:
         """Where the database is."""
         return self._database.path.parent
 
+    @property
+    def trouble(self) -> str:
+        """What the operator must know although nothing has failed so far; "" where there is none."""
+        return self._database.trouble
+
     def gateways(self) -> dict[bytes, Gateway]:
         """Return every gateway that is or was enrolled, by kid; raises StorageError."""
         with self._database.reading() as connection:

@@ -98,7 +98,7 @@ def execute(args: argparse.Namespace) -> int:
     try:
         args.directory.mkdir(parents=True, exist_ok=True)
         signer = key_file.create(key, Algorithm.ES256 if args.p256 else Algorithm.EDDSA)
-        _write(path, text)
+        _write(path, text, (key, key.with_suffix(".pub")))
     except OSError as error:
         raise StorageError(f"cannot write {error.filename}: {error.strerror}") from error
     print(f"wrote {path}, {key} and {key.with_suffix('.pub')}")
@@ -131,8 +131,15 @@ def _bluetooth(profile: Profile, channel: str | None) -> str:
     return f'kind = "ble"\n{key} = {msgspec.json.encode(channel).decode()}'
 
 
-def _write(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut within half a minute leaves an empty file, and a key without its id
+def _write(path: Path, text: str, others: tuple[Path, ...]) -> None:
+    """Write a new file; where that fails, remove it and what was made with it, so that it can be tried again."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            # Else a power cut within half a minute leaves an empty file, and a key without its id.
+            os.fsync(file.fileno())
+    except OSError:
+        for made in (path, *others):
+            made.unlink(missing_ok=True)
+        raise

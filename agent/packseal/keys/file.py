@@ -45,7 +45,11 @@ def create(path: Path, algorithm: Algorithm = Algorithm.EDDSA) -> FileSigner:
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     try:
         _write_new(path, pem, 0o600)
-        _write_new(path.with_suffix(".pub"), public, 0o644)
+        try:
+            _write_new(path.with_suffix(".pub"), public, 0o644)
+        except OSError:
+            path.unlink(missing_ok=True)  # nobody has seen it, and the next try would find it in its way
+            raise
     except OSError as error:
         raise StorageError(f"cannot write key {path}: {error.strerror}") from error
     return FileSigner(key)
@@ -75,7 +79,11 @@ def load(path: Path) -> FileSigner:
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
