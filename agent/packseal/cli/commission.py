@@ -12,7 +12,7 @@ import msgspec
 from packseal import config
 from packseal.cli import commission_ask, commission_from
 from packseal.cli.declared_text import LABELS
-from packseal.cli.present import safe, table
+from packseal.cli.present import safe, table, utc
 from packseal.config import Config
 from packseal.core.changes import MAX_TEXT_BYTES, NOT_SAID, Change, Happening
 from packseal.core.declared import STATUSES, ContradictionError, Declared, join
@@ -150,7 +150,7 @@ def _change(kind: Happening, text: str, before: str = "", after: str = "") -> Ch
 def _told(settings: Config, old: Entry, new: Entry) -> list[str]:
     before, after = (msgspec.to_builtins(e.declared) for e in (old, new))
     rows = [(n, _word(before[n]), _word(after[n])) for n in after if before[n] != after[n]]
-    happened = [f"to be told: {c.kind.value.replace('_', ' ')} {safe(c.text)}" for c in new.changes[len(old.changes) :]]
+    happened = [_words(change) for change in new.changes[len(old.changes) :]]
     lines = [*table(("declared", "before", "now"), rows), *happened] if rows else happened
     return [*lines, f"wrote {settings.registry}"]
 
@@ -184,9 +184,16 @@ def _shown(settings: Config, number: int, entry: Entry) -> list[str]:
         said = [(getattr(d, name), where) for where, d in sources if getattr(d, name) != default]
         value, where = said[0] if said else (default, "" if default is None else "default")
         rows.append((name, _word(value), LABELS[name][1], where))
-    happened = [f"{c.kind.value.replace('_', ' ')} {c.after} {safe(c.text)}".rstrip() for c in entry.changes]
-    lines = [f"battery {entry.id}", *table(("declared", "value", "unit", "where"), rows)]
-    return [*lines, *(f"happened: {text}" for text in happened)]
+    return [f"battery {entry.id}", *table(("declared", "value", "unit", "where"), rows), *map(_words, entry.changes)]
+
+
+def _words(change: Change) -> str:
+    """Return one change as a line."""
+    kind = change.kind.value.replace("bms", "BMS").replace("_", " ")
+    became = f" {change.before or NOT_SAID} -> {change.after}" if change.after else ""
+    return f"happened, entered {utc(change.entered_ms)}: {kind}{became}" + (
+        f": {safe(change.text)}" if change.text else ""
+    )
 
 
 def _word(value: object) -> str:

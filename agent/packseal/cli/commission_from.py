@@ -31,7 +31,8 @@ def file(path: Path) -> dict[str, Any]:
         try:
             declared = msgspec.convert(found, Declared)
         except msgspec.ValidationError as error:
-            raise InputError(f"{path}: {error}") from error
+            reason, _, name = str(error).partition(" - at `$.")
+            raise InputError(f"{path}: {name.rstrip('`')}{': ' if name else ''}{reason}") from error
     else:
         declared = decode_toml(data, Declared, str(path))
     defaults = Declared()
@@ -80,7 +81,7 @@ def with_values(declared: Declared, said: Mapping[str, Any]) -> Declared:
     try:
         return msgspec.convert(values, Declared)
     except msgspec.ValidationError as error:
-        raise InputError(str(error)) from None
+        raise InputError(f"nothing was written: {error}") from None
 
 
 def _bytes(path: Path) -> bytes:

@@ -202,7 +202,7 @@ def declared_from(document: object) -> Found:
     if not models and any(key in part for part in parts for key in CONDITION):
         raise FormatError("IDTA 02035-5 holds the battery's condition only; what is declared is in its parts 1 and 4")
     if not models:
-        known = ", ".join(MODELS)
+        known = "; ".join(MODELS)
         raise FormatError(f"this is no passport in a model that is known here ({known})")
     if not values:
         raise FormatError(f"{', '.join(models)}: it declares nothing that can be taken over")
