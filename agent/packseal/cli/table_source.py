@@ -1,4 +1,7 @@
-"""A table of samples from a csv, csv.gz or parquet file: columns t_s, v_v, i_a[, temp_c][, soc_pct][, soh_pct]."""
+"""A table of samples from a csv, csv.gz or parquet file: columns t_s, v_v, i_a[, temp_c][, soc_pct][, soh_pct].
+
+In a csv file columns are separated by commas; or by semicolons or tabs, and then a number may have a decimal comma.
+"""
 
 import csv
 import gzip
@@ -6,9 +9,9 @@ import importlib
 import io
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -102,7 +105,12 @@ def read(path: Path) -> Table:
 
 
 def _csv(path: Path, file: Iterable[str] | io.TextIOBase) -> Table:
-    reader = csv.reader(file)
+    lines = iter(file)
+    head = next(lines, "")
+    # What spreadsheets write where the comma is the decimal sign.
+    mark = next((mark for mark in ";\t" if mark in head and "," not in head), ",")
+    reader = csv.reader(chain([head] if head else [], lines), delimiter=mark)
+    number = _number if mark == "," else _with_decimal_comma
     try:
         names = [name.strip() for name in next(reader, [])]
         places = _places(path, names)
@@ -112,11 +120,11 @@ def _csv(path: Path, file: Iterable[str] | io.TextIOBase) -> Table:
             if not cells:
                 continue
             try:
-                values = {n: _number(cells[i]) for n, i in places.items()}
+                values = {n: number(cells[i]) for n, i in places.items()}
             except IndexError:
                 raise InputError(f"{path}, line {reader.line_num}: {len(cells)} of {len(names)} columns") from None
             except ValueError:
-                raise InputError(_bad(path, reader.line_num, cells, places)) from None
+                raise InputError(_bad(path, reader.line_num, cells, places, number)) from None
             _add(table, values, last)
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error
@@ -136,13 +144,21 @@ def _number(text: str) -> float:
     return nan if text.lower() in EMPTY else float(text)
 
 
-def _bad(path: Path, line: int, cells: list[str], places: dict[str, int]) -> str:
+def _with_decimal_comma(text: str) -> float:
+    return _number(text.replace(",", "."))
+
+
+def _bad(path: Path, line: int, cells: list[str], places: dict[str, int], number: Callable[[str], float]) -> str:
     for name, place in places.items():
         try:
-            _number(cells[place])
+            number(cells[place])
         except ValueError:
-            return f"{path}, line {line}: {name} is {safe(cells[place], 40)!r}, which is no number"
+            return f"{path}, line {line}: {name} is {safe(cells[place], 40)!r}, which is no number{_hint(cells[place])}"
     return f"{path}, line {line}: not a row of numbers"
+
+
+def _hint(cell: str) -> str:
+    return "; write a decimal point, or separate the columns by semicolons" if "," in cell else ""
 
 
 def _add(table: Table, values: dict[str, float], last: list[float]) -> None:

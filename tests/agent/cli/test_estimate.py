@@ -140,3 +140,25 @@ def test_what_is_wrong_with_a_table_is_said(
 ) -> None:
     assert main(["estimate", written(tmp_path, text), "--set", "rated_capacity_ah=10"]) == 1
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mark", [";", "\t"], ids=["semicolons", "tabs"])
+def test_a_spreadsheets_table_with_decimal_commas_says_the_same(
+    tmp_path: Path, declared: Path, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for name, lines in (
+        ("point", rows()[:2000]),
+        ("comma", [line.replace(",", mark).replace(".", ",") for line in rows()[:2000]]),
+    ):
+        (tmp_path / name).mkdir()
+        assert main(["estimate", written(tmp_path / name, lines), "--declared", str(declared), "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1]
+
+
+def test_a_decimal_comma_between_commas_is_said_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["estimate", written(tmp_path, ["t_s,v_v,i_a", '0,"36,5","1,2"'])]) == 1
+    assert "line 2: v_v is '36,5', which is no number; write a decimal point" in capsys.readouterr().err
