@@ -46,6 +46,7 @@ class Tree:
     def unpack_debian(self, say: Say) -> None:
         """Install Debian into the tree, its packages configured; raises RigError."""
         say("Debian packages")
+        self._let_go()
         shutil.rmtree(self.root, ignore_errors=True)
         options = [
             "--variant=minbase",
@@ -54,7 +55,14 @@ class Tree:
             f"--keyring={KEYRING}",
         ]
         call(["debootstrap", *options, SUITE, self.root, mirror()], "Installing Debian for the guest")
+        self._let_go()
         self.trim()
+
+    def _let_go(self) -> None:
+        """Unmount the tree's /proc where debootstrap could not: somebody who looks through it keeps it busy."""
+        proc = self.root / "proc"
+        if proc.is_mount():
+            call(["umount", "--lazy", proc], "Unmounting what debootstrap had mounted")
 
     def trim(self) -> None:
         """Take out what nobody reads in the guest, and name it."""
