@@ -98,6 +98,7 @@ class Machine:
                 stderr=complaints,
                 # Else Ctrl-C would cut the guest's power before a scenario has cleaned up.
                 start_new_session=True,
+                pass_fds=() if self.parts.tap_fd is None else (self.parts.tap_fd,),
             )
 
     async def _connect_qmp(self) -> Qmp:

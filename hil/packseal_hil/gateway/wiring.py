@@ -43,6 +43,8 @@ class Parts:
     init: str = "small"
     units: Mapping[str, str] = field(default_factory=dict)
     memory_mb: int = 768
+    tap_fd: int | None = None
+    """This machine's end of the guest's network, see tap.py; None: QEMU's user network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ def command(image: Image, parts: Parts, places: Places) -> list[str]:
     words += ["-device", f"virtio-9p-pci,fsdev=hil,mount_tag={SHARE_TAG}"]
     words += ["-device", "virtio-serial-pci", *_socket("hand", places.sockets / "hand")]
     words += ["-device", f"virtserialport,chardev=hand,name={PORT_NAME}"]
-    words += ["-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net,id=nic,romfile="]
+    network = "user,id=net,ipv6=off" if parts.tap_fd is None else f"tap,id=net,fd={parts.tap_fd}"
+    words += ["-netdev", network, "-device", "virtio-net-pci,netdev=net,id=nic,romfile="]
     for index, disk in enumerate(parts.disks):
         words += _disk(index, disk)
     words += _uarts([places.sockets / name for name in parts.uarts])

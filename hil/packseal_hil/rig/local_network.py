@@ -17,6 +17,7 @@ from pathlib import Path
 from packseal_hil.rig import process
 from packseal_hil.rig.forwarder import Forwarder, bound
 from packseal_hil.rig.protocols import RigError
+from packseal_hil.rig.shape import CLEAR, Shape
 
 # Addresses for documentation (RFC 5737): nothing outside can be meant by them.
 GATEWAY, GATEWAY_ROUTER = "192.0.2.2", "192.0.2.1"
@@ -59,9 +60,9 @@ class LoopbackNetwork:
         for forwarder in self._forwarders:
             forwarder.stop()
 
-    async def shape(self, loss_pct: float, delay_ms: float) -> None:
+    async def shape(self, shape: Shape) -> None:
         """Raise RigError: it has no packets to lose."""
-        if loss_pct or delay_ms:
+        if shape != CLEAR:
             raise RigError("this machine's kernel cannot lose or delay packets (no netem): use the virtual gateway")
 
     async def reset(self) -> None:
@@ -116,20 +117,20 @@ class NamespaceNetwork(LoopbackNetwork):
         """Let the router drop everything."""
         await self._let("0")
 
-    async def shape(self, loss_pct: float, delay_ms: float) -> None:
-        """Lose and delay at both of the router's ends (tc-netem(8)); raises RigError."""
+    async def shape(self, shape: Shape) -> None:
+        """Do it at both of the router's ends (tc-netem(8)); raises RigError."""
         if not self.shapes:
-            await super().shape(loss_pct, delay_ms)
+            await super().shape(shape)
             return
         for wire in ("near", "far"):
-            queue = ("qdisc", "replace", "dev", wire, "root", "netem", "loss", f"{loss_pct:g}%", "delay")
-            await run("ip", "netns", "exec", self._router, "tc", *queue, f"{delay_ms:g}ms")
+            queue = ("qdisc", "replace", "dev", wire, "root", "netem", *shape.netem.split())
+            await run("ip", "netns", "exec", self._router, "tc", *queue)
 
     async def reset(self) -> None:
         """Mend it and forward nothing any more."""
         await super().reset()
         await self.up()
-        await self.shape(0, 0)
+        await self.shape(CLEAR)
 
     async def close(self) -> None:
         """Delete the namespaces."""

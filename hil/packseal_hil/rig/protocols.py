@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from packseal.core.quantities import Channel
+from packseal_hil.rig.shape import Shape
 
 
 class Need(enum.StrEnum):
@@ -183,8 +184,8 @@ class Network(Protocol):
     async def down(self) -> None:
         """Cut it: packets vanish in both directions, nobody is told."""
 
-    async def shape(self, loss_pct: float, delay_ms: float) -> None:
-        """Lose and delay packets in both directions; (0, 0) ends that."""
+    async def shape(self, shape: Shape) -> None:
+        """Lose, delay, reorder and double packets in both directions, from now on; CLEAR ends that."""
 
 
 @runtime_checkable

@@ -5,6 +5,8 @@ import contextlib
 import shlex
 from pathlib import Path
 
+import msgspec
+
 from packseal_hil.rig import settings
 from packseal_hil.rig.acts import ACT_S, Acts, check
 from packseal_hil.rig.adapter import AdapterBus
@@ -13,6 +15,7 @@ from packseal_hil.rig.manual import Hand, Person
 from packseal_hil.rig.no_radio import NoRadio
 from packseal_hil.rig.protocols import Bus, BusFault, Clock, Device, Disk, Need, Network, Power, Radio, RigError
 from packseal_hil.rig.settings import Bench, NetworkTable, PowerTable
+from packseal_hil.rig.shape import CLEAR, Shape
 from packseal_hil.rig.ssh import SshDevice
 
 AGAIN_S = 1.0
@@ -73,17 +76,17 @@ class RealNetwork:
         """Cut it."""
         await self._acts.do("cut the network", self._table.down)
 
-    async def shape(self, loss_pct: float, delay_ms: float) -> None:
-        """Lose and delay packets."""
-        if loss_pct or delay_ms or self._table.shape is not None:
-            await self._acts.do("shape the network", self._table.shape, loss_pct=loss_pct, delay_ms=delay_ms)
+    async def shape(self, shape: Shape) -> None:
+        """Lose and delay packets, and whatever else the act names."""
+        if shape != CLEAR or self._table.shape is not None:
+            await self._acts.do("shape the network", self._table.shape, **msgspec.structs.asdict(shape))
 
     async def reset(self) -> None:
         """Mend it and open nothing any more."""
         for forwarder in self._forwarders:
             await forwarder.close()
         self._forwarders.clear()
-        await self.shape(0, 0)
+        await self.shape(CLEAR)
         await self.up()
 
 

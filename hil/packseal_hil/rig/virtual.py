@@ -1,6 +1,7 @@
 """VirtualRig: the agent in a virtual gateway, with all that a scenario may need."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -12,15 +13,17 @@ from packseal_hil.gateway import image
 from packseal_hil.gateway.contents import HOME, SUITE, Arch
 from packseal_hil.gateway.machine import Machine, make_disk
 from packseal_hil.gateway.programs import find
+from packseal_hil.gateway.tap import Tap
 from packseal_hil.gateway.wiring import DataDisk, Parts
 from packseal_hil.powercut import sparse
 from packseal_hil.powercut.cut import Tear, cut_image
 from packseal_hil.powercut.write_log import WriteLog
-from packseal_hil.rig.protocols import BusFault, Done, Need
+from packseal_hil.rig.protocols import BusFault, Done, Need, RigError
 from packseal_hil.rig.virtual_radio import VirtualRadio
 from packseal_hil.rig.virtual_world import (
     CAN_CHANNEL,
     DIRECTORY,
+    HOST,
     MOUNT_OPTIONS,
     SerialCan,
     VirtualClock,
@@ -28,7 +31,7 @@ from packseal_hil.rig.virtual_world import (
     VirtualNetwork,
 )
 
-DISK_MB = 64
+DISK_MB = 256
 CAN, BLUETOOTH = "can", "bluetooth"
 """The names of its two serial ports: the CAN adapter's and the Bluetooth controller's (H4); see Board.uarts."""
 
@@ -157,6 +160,7 @@ class VirtualRig:
         self._arch = arch
         self._cache = cache or image.cache_directory()
         self._seed = seed
+        self._tap: Tap | None = None
 
     @property
     def has(self) -> frozenset[Need]:
@@ -167,18 +171,23 @@ class VirtualRig:
     @property
     def title(self) -> str:
         """What it is."""
-        return f"virtual gateway (Debian {SUITE}, {self._arch}, emulated)"
+        tcp = "" if self._tap is not None or not hasattr(self, "machine") else ", with QEMU's own TCP"
+        return f"virtual gateway (Debian {SUITE}, {self._arch}, emulated{tcp})"
 
     async def open(self, work: Path) -> None:
         """Build the image where it is not cached, and boot; raises RigError."""
         built = await asyncio.to_thread(image.ensure, self._cache, self._arch)
         await asyncio.to_thread(work.mkdir, parents=True, exist_ok=True)
-        parts = Parts(mount_options=MOUNT_OPTIONS, uarts=(CAN, BLUETOOTH), tpm=Need.TPM in self.has)
+        with contextlib.suppress(RigError):  # not everybody may: there is QEMU's user network
+            self._tap = await asyncio.to_thread(Tap, f"{HOST}/24")
+        tap_fd = None if self._tap is None else self._tap.fd
+        parts = Parts(mount_options=MOUNT_OPTIONS, uarts=(CAN, BLUETOOTH), tpm=Need.TPM in self.has, tap_fd=tap_fd)
         self.machine = machine = Machine(built, work, parts)
         self.device = VirtualDevice(machine)
         self.bus = VirtualBus(machine)
         self.radio = VirtualRadio(machine, BLUETOOTH)
-        self.network, self.clock, self.disk = VirtualNetwork(machine), VirtualClock(machine), VirtualDisk(machine)
+        self.network = VirtualNetwork(machine, self._tap)
+        self.clock, self.disk = VirtualClock(machine), VirtualDisk(machine)
         self.power = VirtualPower(machine, work, self._seed, self._powered_on)
         await asyncio.to_thread(self.power.disk.unlink, missing_ok=True)  # of an earlier rig in this directory
         await self.power.on()
@@ -205,4 +214,7 @@ class VirtualRig:
         if hasattr(self, "machine"):
             await self.bus.close()
             await self.radio.close()
+            await self.network.close()
             await self.machine.close()
+        if self._tap is not None:
+            self._tap.close()

@@ -5,7 +5,10 @@ import time
 
 from packseal_hil.gateway.contents import BOARDS
 from packseal_hil.gateway.machine import Machine
+from packseal_hil.gateway.tap import Tap
+from packseal_hil.rig.forwarder import Forwarder
 from packseal_hil.rig.protocols import RigError
+from packseal_hil.rig.shape import CLEAR, LOST, Shape
 
 DIRECTORY = "/var/lib/packseal"
 CAN_CHANNEL = "can0"
@@ -14,11 +17,11 @@ MOUNT_OPTIONS = "noatime,nodelalloc"
 """With delayed allocation ext4 takes writes to files that were open when it became read-only, and fsync says they are
 stored (fs/ext4/inode.c: ext4_da_write_begin begins no transaction; fs/ext4/fsync.c: nothing to do when read-only).
 Without it they are refused, as after an error of the card, from which however no remount leads back."""
-HOST = "10.0.2.2"  # under which QEMU's user network puts this machine's loopback
+HOST = "10.0.2.2"
+"""This machine, to the guest: QEMU's user network puts its loopback there; with a wire of its own, `reach` does."""
 SETTLED_S = 60.0
 POLL_S = 0.1
 BALLAST = f"{DIRECTORY}/.ballast"
-ALL_PCT = 100.0
 
 
 async def until(machine: Machine, command: str, what: str) -> None:
@@ -71,15 +74,24 @@ class VirtualNetwork:
     https://man7.org/linux/man-pages/man8/tc-netem.8.html
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, tap: Tap | None) -> None:
         self._machine = machine
+        self._tap = tap
+        self._forwarders: list[Forwarder] = []
         self._is_up = True
-        self._loss_pct = self._delay_ms = 0.0
+        self._shape = CLEAR
 
     @property
     def host(self) -> str:
         """The address under which the guest reaches this machine's loopback."""
         return HOST
+
+    async def reach(self, port: int) -> None:
+        """Make this port of our loopback reachable; on QEMU's user network every one is."""
+        if self._tap is not None:
+            forwarder = Forwarder(await asyncio.to_thread(self._tap.bound, port), port)
+            await forwarder.open()
+            self._forwarders.append(forwarder)
 
     async def up(self) -> None:
         """Connect it."""
@@ -91,30 +103,39 @@ class VirtualNetwork:
         self._is_up = False
         await self.apply()
 
-    async def shape(self, loss_pct: float, delay_ms: float) -> None:
-        """Lose this share of the packets of each direction and delay the others; (0, 0) ends that."""
-        self._loss_pct, self._delay_ms = loss_pct, delay_ms
+    async def shape(self, shape: Shape) -> None:
+        """Do this to the packets of each direction; CLEAR ends it."""
+        self._shape = shape
         await self.apply()
 
     async def restore(self) -> None:
         """Connect it, and lose and delay nothing."""
-        self._is_up, self._loss_pct, self._delay_ms = True, 0, 0
+        self._is_up, self._shape = True, CLEAR
+        await self.close()
         await self.apply()
+
+    async def close(self) -> None:
+        """Make nothing reachable any more."""
+        for forwarder in self._forwarders:
+            await forwarder.close()
+        self._forwarders.clear()
 
     async def apply(self) -> None:
         """Make the guest's queues what was asked for last, as after a boot."""
-        loss_pct = self._loss_pct if self._is_up else ALL_PCT
-        if not loss_pct and not self._delay_ms:
+        shape = self._shape if self._is_up else LOST
+        if shape == CLEAR:
             await self._machine.run("tc qdisc del dev eth0 root; tc qdisc del dev eth0 ingress; ip link del ifb0")
             return
-        netem = f"netem loss {loss_pct}% delay {self._delay_ms}ms limit 10000"
+        netem = f"netem limit 10000 {shape.netem}"
+        redirect = "tc filter add dev eth0 ingress prio 1 handle 1 matchall action mirred egress redirect dev ifb0"
         steps = (
+            "ip link set eth0 gso_max_segs 1",  # else up to 64 KiB would be lost or delayed as one packet
             "modprobe -a ifb sch_netem sch_ingress act_mirred cls_matchall",
             "{ ip link show ifb0 || ip link add ifb0 type ifb; }",
             "ip link set ifb0 up",
             f"tc qdisc replace dev ifb0 root {netem}",
             "{ tc qdisc show dev eth0 | grep -q ingress || tc qdisc add dev eth0 ingress; }",
-            "tc filter replace dev eth0 ingress prio 1 handle 1 matchall action mirred egress redirect dev ifb0",
+            f"{{ tc filter show dev eth0 ingress | grep -q matchall || {redirect}; }}",  # replace would refuse a second
             f"tc qdisc replace dev eth0 root {netem}",
         )
         await self._machine.check(" && ".join(steps))

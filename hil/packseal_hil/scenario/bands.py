@@ -1,7 +1,8 @@
 """Bands: which fault lasted from when to when, read off the steps as they are done."""
 
 from packseal_hil.rig.protocols import BusFault, LineFault, RadioFault
-from packseal_hil.scenario.schema import ClockStep, Shape, Step
+from packseal_hil.rig.shape import CLEAR, Shape
+from packseal_hil.scenario.schema import ClockStep, Step
 from packseal_hil.story import Band
 
 WELL = {
@@ -9,7 +10,7 @@ WELL = {
     "babble": (0,),
     "radio": (RadioFault.NONE,),
     "line": (LineFault.NONE,),
-    "network": ("up", Shape()),
+    "network": ("up", CLEAR),
     "disk": ("free", "thaw"),
     "power": ("on",),
     "broker": ("start", "restart"),
@@ -24,8 +25,9 @@ def title(step: Step) -> str:
     """Return in words what a step does."""
     done: object = getattr(step, step.action)
     match done:
-        case Shape(loss_pct=loss, delay_ms=delay):
+        case Shape(loss_pct=loss, delay_ms=delay, duplicate_pct=twice):
             words = [f"{loss:g} % lost"] * bool(loss) + [f"{delay:g} ms late"] * bool(delay)
+            words += [f"{twice:g} % twice"] * bool(twice)
             return f"network: {', '.join(words) or 'mended'}"
         case ClockStep(by_s=by_s, to_s=to_s):
             return f"clock: set to {to_s:g} s" if by_s is None else f"clock: {by_s:+g} s"
@@ -52,6 +54,10 @@ class Bands:
             self.done.append(Band(title(step), from_s, to_s))
         elif value not in WELL[action]:
             self._open[action] = title(step), from_s
+
+    def add(self, title: str, from_s: float, to_s: float) -> None:
+        """Add one that no step has made."""
+        self.done.append(Band(title, from_s, to_s))
 
     def end(self, at_s: float) -> list[Band]:
         """Close what is open and return all, in the order of their beginnings."""

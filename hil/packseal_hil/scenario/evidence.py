@@ -33,6 +33,8 @@ class Evidence:
     trouble: str = ""
     snapshot: Mapping[str, Any] | None = None
     logs_shown: int = 0
+    counted: int = 0
+    """Records of all logs that the sink says it has taken."""
     refused: Counter[str] = field(default_factory=Counter)
     page: str = ""
     said: str = ""
@@ -100,6 +102,7 @@ async def gather(journal: Path, operator: Operator, gateway_pem: bytes) -> Evide
         found.audits = audit(journal, operator.places.sink_database, gateway, sink)
     except PacksealError as error:
         found.trouble = found.trouble or str(error)
+    found.counted, _ = operator.counts()
     subject = quote(BATTERY, safe="")
     found.snapshot = await operator.ask(f"/batteries/{subject}/snapshot")
     found.page = await operator.page(f"/battery/{subject}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import secrets
 import shlex
@@ -23,6 +24,8 @@ KEPT = ".kept"
 START_S, STOP_S = 240.0, 120.0
 LOOK_S = 0.5
 RECORDING = "recording.log.gz"
+AUTHORITY = "authority.pem"
+FAST = 1  # of gzip: the line to a virtual gateway is slow, and so is unpacking there
 
 Value = str | int | float
 
@@ -52,10 +55,15 @@ class Wiring:
 
     host: str
     port: int
+    """Of the broker, or of the sink where it is secure."""
     sink_pem: bytes
     profile: str
     link: Mapping[str, Value]
     declared: Declared
+    kept_days: float | None = None
+    """How long delivered records stay in the journal; None: as the agent has it."""
+    certificate: bytes | None = None
+    """The sink's, in PEM, where records go to it over HTTPS."""
     units: int = 1
     """How many batteries are read over the link, a Modbus one; see `other`."""
 
@@ -101,10 +109,19 @@ class Gateway:
         await self._checked("packseal init", init if agent.fresh else f"{{ {take}; }} || {{ {init} && {keep}; }}")
         await self.device.put(f"{self.directory}/packseal.toml", _configuration(agent, wiring).encode())
         await self.device.put(f"{self.directory}/sink.pub", wiring.sink_pem)
+        if wiring.certificate is not None:
+            await self.device.put(f"{self.directory}/{AUTHORITY}", wiring.certificate)
         # What the bench itself has written must outlive a power cut; what `packseal init` writes is its own business.
         ours = "packseal.toml sink.pub" if agent.fresh else "packseal.toml sink.pub gateway.key gateway.pub"
         await self._checked("syncing the configuration", f"cd {there} && sync {ours}")
         return await self.device.get(f"{self.directory}/gateway.pub")
+
+    async def give(self, journal: Path) -> None:
+        """Put a journal of this machine in the place of the agent's, before its first start."""
+        there = f"{self.directory}/journal.db"
+        packed = await asyncio.to_thread(lambda: gzip.compress(journal.read_bytes(), FAST))
+        await self.device.put(f"{there}.gz", packed)
+        await self._checked("unpacking the journal", f"gunzip {shlex.quote(there)}.gz && sync {shlex.quote(there)}")
 
     async def start(self) -> None:
         """Start the agent, and what watches it."""
@@ -217,11 +234,12 @@ class Gateway:
 
 def _configuration(agent: Agent, wiring: Wiring) -> str:
     gateway: dict[str, Value] = {"id": GATEWAY, "window_s": agent.window_s, "drain_s": agent.drain_s}
-    uplink: dict[str, Value] = {"kind": "mqtt", "sink_key": "sink.pub", "host": wiring.host, "port": wiring.port}
     battery: dict[str, Value] = {"id": BATTERY, "profile": wiring.profile}
     battery |= {k: v for k, v in (("period_s", agent.period_s), ("gap_s", agent.gap_s)) if v is not None}
     declared = {k: v for k, v in msgspec.structs.asdict(wiring.declared).items() if v is not None}
-    tables: list[tuple[str, Mapping[str, Value]]] = [("[gateway]", gateway), ("[uplink]", uplink)]
+    tables: list[tuple[str, Mapping[str, Value]]] = [("[gateway]", gateway), *_uplink(wiring)]
+    if wiring.kept_days is not None:
+        tables.append(("[keep]", {"delivered_days": wiring.kept_days}))
     for unit in range(1, wiring.units + 1):
         own = {"id": other(unit)} if unit > 1 else {}
         link = dict(wiring.link) | ({"unit": unit} if unit > 1 else {})
@@ -232,6 +250,13 @@ def _configuration(agent: Agent, wiring: Wiring) -> str:
         for title, table in tables
     )
     return "\n".join("\n".join(part) for part in lines) + "\n"
+
+
+def _uplink(wiring: Wiring) -> list[tuple[str, Mapping[str, Value]]]:
+    if wiring.certificate is None:
+        return [("[uplink]", {"kind": "mqtt", "sink_key": "sink.pub", "host": wiring.host, "port": wiring.port})]
+    secure = {"kind": "https", "sink_key": "sink.pub", "url": f"https://{wiring.host}:{wiring.port}"}
+    return [("[uplink]", secure), ("[uplink.tls]", {"authorities": AUTHORITY})]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -67,6 +67,9 @@ def _delivered(whose: str, found: Evidence, *, is_alone: bool) -> Iterator[Verdi
         bool(sealed) and not complaints,
         complaints or f"{sealed} records",
     )
+    if whose == "all":
+        counted = f"{found.counted} counted by the sink, {sealed} sealed"
+        yield Verdict("every record is counted once", found.counted == sealed, counted)
     if not is_alone:
         return  # another log of the battery, which another gateway writes, may have the newer one
     shown = None if found.snapshot is None else found.snapshot["sequence"]

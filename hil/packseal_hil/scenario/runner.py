@@ -64,13 +64,18 @@ async def _play(scenario: Scenario, rig: Rig, work: Path, story: Story) -> None:
             if world.feed is not None:
                 tasks.append(group.create_task(world.feed.run(), name="feed"))
             try:
-                await _act(world)
+                await _act(world, group)
             finally:
                 for task in tasks:
                     task.cancel()
         story.figures = _figures(world)
         found = await _evidence(world)
         story.verdicts = judge.verdicts(scenario.expect, found)
+        if world.outage is not None:
+            journal = world.work / "device" / "journal.db"
+            story.verdicts += await asyncio.to_thread(
+                world.outage.verdicts, found.records, journal, world.gateway_pem, world.operator.places
+            )
         story.comparisons = judge.comparisons(scenario, found)
     except* (RigError, PacksealError, OSError) as group_error:
         raise _first(group_error) from None
@@ -81,11 +86,12 @@ async def _play(scenario: Scenario, rig: Rig, work: Path, story: Story) -> None:
         await world.end()
 
 
-async def _act(world: World) -> None:
+async def _act(world: World, group: asyncio.TaskGroup) -> None:
     scenario = world.scenario
     for step in scenario.before:
         await _wait(world, step, 0)
         await world.do(step)
+    parting = group.create_task(world.partition(), name="partitions")
     await world.start_agent()
     if scenario.agent.zero == "sample" and scenario.compressed is None:
         await world.watch.until(FIRST_SAMPLE)
@@ -95,6 +101,8 @@ async def _act(world: World) -> None:
     for step in scenario.step:
         await _wait(world, step, zero_s)
         await world.do(step)
+    parting.cancel()
+    await asyncio.wait([parting])
     if scenario.compressed is None:
         await asyncio.sleep(scenario.rest_s)
         if world.feed is not None:
@@ -140,6 +148,8 @@ def _figures(world: World) -> dict[str, float]:
     if world.feed is not None:
         figures["frames_sent"] = float(world.feed.sent)
         figures["requests_heard"] = float(world.feed.requests)
+    if world.scenario.partitions is not None:
+        figures["partitions"] = float(world.partitions)
     if world.modbus is not None:
         figures["answers_spoiled"] = float(world.modbus.line.spoiled)
         figures |= {f"answers_{n}": float(getattr(look, n)) for n in ("cut", "unexpected", "doubles")}

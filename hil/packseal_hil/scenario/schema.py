@@ -17,6 +17,8 @@ from packseal.core.sample import EventCode
 from packseal.core.toml_error import decode_toml
 from packseal_hil.battery import BatterySpec
 from packseal_hil.rig.protocols import BusFault, LineFault, Need, RadioFault, RigError
+from packseal_hil.rig.shape import Shape
+from packseal_hil.scenario.outage_tables import Backlog, Partitions
 from packseal_hil.scenario.told import WINDOW_S
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -49,13 +51,6 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Words that the agent has written into its log since it was last started."""
     within_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_S)] = 120
     """Else the scenario has failed."""
-
-
-class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the network does to packets, in each direction."""
-
-    loss_pct: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0
-    delay_ms: Seconds = 0
 
 
 class ClockStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -126,6 +121,8 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     gap_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     fresh: bool = False
     """Whether everything is done as on a new machine: `packseal init`, and decoders made from the profile's DBC."""
+    uplink: Literal["mqtt", "https"] = "mqtt"
+    """How records go to the sink: through the broker, or to the sink itself, with TLS."""
     zero: Literal["sample", "start"] = "sample"
     """What the times of the steps count from."""
     road: Literal["can", "ble", "modbus"] = "can"
@@ -231,6 +228,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     bus: Bus = msgspec.field(default_factory=Bus)
     line: Line = msgspec.field(default_factory=Line)
     compressed: Compressed | None = None
+    backlog: Backlog | None = None
+    partitions: Partitions | None = None
     before: tuple[Step, ...] = ()
     """Done before the agent starts."""
     step: tuple[Step, ...] = ()
@@ -251,6 +250,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError('[line] and steps with `line` belong to [agent] road = "modbus"')
         if LineFault.DIES in faults and self.line.transport != "tcp":
             raise ValueError('line = "dies" is of a peer that is connected to: it needs [line] transport = "tcp"')
+        if self.partitions is not None and Need.NETWORK not in self.needs:
+            raise ValueError('[partitions] needs "network" among the needs')
         if self.agent.road == "can":
             return
         road = f'[agent] road = "{self.agent.road}"'

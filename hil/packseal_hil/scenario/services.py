@@ -5,6 +5,7 @@ import http.client
 import json
 import shutil
 import sqlite3
+import ssl
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from packseal.demo.places import HOST, Places
 from packseal.keys import file as key_file
 from packseal_hil.rig import process
 from packseal_hil.rig.protocols import RigError
+from packseal_hil.scenario import certificate
 from packseal_sink.database import Database
 from packseal_sink.store import Store
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import subprocess
 
 SINK = "import sys; from packseal_sink.cli import main; sys.exit(main())"
+CERTIFICATE, CERTIFICATE_KEY = "server.pem", "server.key"
 START_S = 60.0
 PATIENCE_S = 10.0
 ANSWER_S = 20.0
@@ -75,11 +78,15 @@ class Server:
 class Operator:
     """Broker and sink with a fresh database in `directory`. Make it with `prepare`, then start both servers.
 
+    Args:
+        directory: of this machine.
+        secure: for a sink that speaks HTTPS and hears no broker: where the gateway reaches it; else None.
+
     Raises:
         RigError: mosquitto is not installed, or the directory cannot be used.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, secure: str | None = None) -> None:
         program = shutil.which("mosquitto", path=process.PATH)
         if program is None:
             raise RigError("mosquitto is not installed: apt install mosquitto")
@@ -87,12 +94,15 @@ class Operator:
         broker_port, http_port = places.free_port(), places.free_port()
         try:
             key_file.create(self.places["sink.key"])
-            places.write_sink(self.places, http_port, broker_port)
+            places.write_sink(self.places, http_port, broker_port if secure is None else None)
+            if secure is not None:
+                _secure(self.places, secure)
             broker_file = places.write_broker(self.places, broker_port)
             Database(self.places.sink_database, write=True).close()  # made before the sink and `enrol` both would
         except (PacksealError, OSError) as error:
             raise RigError(f"cannot prepare the sink in {directory}: {error}") from error
         sink = [sys.executable, "-c", SINK, "run", "--config", str(self.places.sink_config)]
+        self._tls = None if secure is None else ssl.create_default_context(cafile=self.places[CERTIFICATE])
         self.broker = Server("broker", [program, "-c", str(broker_file)], broker_port, self.places["broker.log"])
         self.sink = Server("sink", sink, http_port, self.places["sink.log"])
 
@@ -144,7 +154,11 @@ class Operator:
         return body.decode("utf-8", "replace") if status == http.HTTPStatus.OK else ""
 
     def _get(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(HOST, self.sink.port, timeout=ANSWER_S)
+        connection = (
+            http.client.HTTPConnection(HOST, self.sink.port, timeout=ANSWER_S)
+            if self._tls is None
+            else http.client.HTTPSConnection(HOST, self.sink.port, timeout=ANSWER_S, context=self._tls)
+        )
         try:
             connection.request("GET", path)
             reply = connection.getresponse()
@@ -153,3 +167,12 @@ class Operator:
             raise RigError(f"the sink does not answer: {error}") from error
         finally:
             connection.close()
+
+
+def _secure(made: Places, address: str) -> None:
+    """Give the sink a certificate for `address` and this machine, and have it used; [http] is its last table."""
+    public, key = certificate.make([HOST, address])
+    made[CERTIFICATE].write_bytes(public)
+    made[CERTIFICATE_KEY].write_bytes(key)
+    with made.sink_config.open("a", encoding="utf-8") as file:
+        file.write(f'certificate = "{CERTIFICATE}"\nkey = "{CERTIFICATE_KEY}"\n')

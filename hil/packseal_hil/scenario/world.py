@@ -11,11 +11,13 @@ from packseal_hil.battery import SimulatedBattery, open_battery
 from packseal_hil.faces import CanFace, recordings
 from packseal_hil.faces.modbus_road import ModbusRoad
 from packseal_hil.rig.protocols import BusFault, LineFault, RadioFault, Reaching, Rig, RigError
+from packseal_hil.rig.shape import Shape
 from packseal_hil.scenario.bands import Bands
 from packseal_hil.scenario.feed import Feed, Signals
 from packseal_hil.scenario.gateway import GATEWAY, RECORDING, STOP_S, Gateway, Wiring
-from packseal_hil.scenario.schema import ClockStep, Scenario, Shape, Step, When
-from packseal_hil.scenario.services import Operator, Server
+from packseal_hil.scenario.outage import Outage
+from packseal_hil.scenario.schema import ClockStep, Scenario, Step, When
+from packseal_hil.scenario.services import CERTIFICATE, Operator, Server
 from packseal_hil.scenario.watch import Watch
 
 SEED = 4
@@ -32,11 +34,13 @@ class World:
         self.rig = rig
         self.work = work
         self.began_s = asyncio.get_running_loop().time()
-        self.operator = Operator(work)
+        self._is_secure = scenario.agent.uplink == "https"
+        self.operator = Operator(work, rig.network.host if self._is_secure else None)
         self.gateway = Gateway(rig.device, f"{rig.device.directory}/agent")
         self.second: Gateway | None = None
         self.watch = Watch(self.gateway, self.operator, self.began_s)
         self.bands = Bands()
+        self.partitions = 0
         self.feed: Feed | None = None
         self.modbus: ModbusRoad | None = None
         if scenario.agent.road == "modbus":
@@ -44,11 +48,17 @@ class World:
         self.signals = Signals(hours=True)
         self.battery: SimulatedBattery
         self.gateway_pem = b""
+        self.outage = None if scenario.backlog is None else Outage(scenario.backlog, work / "outage")
 
     @property
     def now_s(self) -> float:
         """Seconds since the scenario began."""
         return asyncio.get_running_loop().time() - self.began_s
+
+    @property
+    def _port(self) -> int:
+        """What the gateway has to reach."""
+        return (self.operator.sink if self._is_secure else self.operator.broker).port
 
     async def prepare(self) -> None:
         """Start the operator's side, put the battery on the bus or into a recording, and set the agent up."""
@@ -58,7 +68,7 @@ class World:
 
     async def _set_up(self) -> None:
         if isinstance(self.rig.network, Reaching):
-            await self.rig.network.reach(self.operator.broker.port)
+            await self.rig.network.reach(self._port)
         link = dict(await self._link())
         if self.scenario.compressed is not None:
             link = {"kind": "recording", "path": RECORDING}
@@ -68,15 +78,19 @@ class World:
             self.battery = self.feed.battery
         wiring = Wiring(
             host=self.rig.network.host,
-            port=self.operator.broker.port,
+            port=self._port,
             sink_pem=self.operator.places["sink.pub"].read_bytes(),
             profile=self.scenario.profile,
             link=link,
             declared=self.battery.declared(),
+            certificate=self.operator.places[CERTIFICATE].read_bytes() if self._is_secure else None,
+            kept_days=None if self.outage is None else self.outage.kept_days,
             units=self.scenario.line.units,
         )
         self.gateway_pem = await self.gateway.prepare(self.scenario.agent, wiring)
         self.operator.enrol(self.gateway_pem, GATEWAY)
+        if self.outage is not None:
+            await self.outage.fill(self.gateway, self.battery.declared())
         if self.scenario.compressed is not None:
             recording = await asyncio.to_thread(self._record)
             await self.rig.device.put(f"{self.gateway.directory}/{RECORDING}", recording)
@@ -99,6 +113,23 @@ class World:
         """Start the agent."""
         self.watch.restarted()
         await self.gateway.start()
+
+    async def partition(self) -> None:
+        """Take the network away again and again; cancel it to end, which leaves the network connected."""
+        parts, network = self.scenario.partitions, self.rig.network
+        if parts is None:
+            return
+        try:
+            while True:
+                await asyncio.sleep(parts.every_s - parts.for_s)
+                from_s = self.now_s
+                await network.down()
+                await asyncio.sleep(parts.for_s)
+                await network.up()
+                self.bands.add("network: partition", from_s, self.now_s)
+                self.partitions += 1
+        finally:
+            await network.up()
 
     async def end(self) -> None:
         """End everything that is this scenario's own; the rig is reset by its owner."""
@@ -145,7 +176,7 @@ class World:
 
     async def _do_network(self, step: Step) -> None:
         if isinstance(step.network, Shape):
-            await self.rig.network.shape(step.network.loss_pct, step.network.delay_ms)
+            await self.rig.network.shape(step.network)
         elif step.network == "down":
             await self.rig.network.down()
         else:

@@ -10,6 +10,7 @@ from tests.hil.gateway.booted import Virtual
 
 from packseal_hil.gateway.contents import HOME
 from packseal_hil.rig.protocols import BusFault, CanFrame
+from packseal_hil.rig.shape import CLEAR, Shape
 from packseal_hil.rig.virtual import VirtualRig
 from packseal_hil.rig.virtual_world import DIRECTORY, HOST
 
@@ -68,9 +69,12 @@ def test_a_network_that_is_down_swallows_packets_and_one_that_is_bad_loses_and_d
     assert "100% packet loss" in virtual.sh(ping.format(count=5))
     assert "state UP" in virtual.sh("ip link show eth0")
     virtual.do(rig.network.up())
-    virtual.do(rig.network.shape(30, 40))
+    virtual.do(rig.network.shape(Shape(loss_pct=30, delay_ms=40)))
+    virtual.do(rig.network.down())
+    assert "100% packet loss" in virtual.sh(ping.format(count=5))
+    virtual.do(rig.network.up())
     said = virtual.sh(ping.format(count=200))
-    virtual.do(rig.network.shape(0, 0))
+    virtual.do(rig.network.shape(CLEAR))
     lost = float(re.findall(r"([\d.]+)% packet loss", said)[0])
     round_trip_ms = float(re.findall(r"= [\d.]+/([\d.]+)/", said)[0])
     # 51 % are expected of 30 % each way; six standard deviations of 200 trials are 21.

@@ -42,6 +42,7 @@ def evidence(signer: FileSigner, bodies: Sequence[Body] = GOOD) -> Evidence:
         records=records,
         snapshot={"sequence": 3, "readings": [reading]},
         logs_shown=1,
+        counted=count,
         refused=Counter(),
         said="INFO recording 1 of 1",
         truth={Field.STATE_OF_CHARGE: 50.4},

@@ -1,8 +1,9 @@
 """Faults as bands: from the step that makes one to the step that mends it."""
 
 from packseal_hil.rig.protocols import BusFault
+from packseal_hil.rig.shape import Shape
 from packseal_hil.scenario.bands import Bands
-from packseal_hil.scenario.schema import ClockStep, Shape, Step
+from packseal_hil.scenario.schema import ClockStep, Step
 
 
 def told(*steps: tuple[Step, float]) -> list[tuple[str, float, float]]:

@@ -57,6 +57,7 @@ SPOILS: dict[str, Callable[[Evidence], object]] = {
     "the sink shows the newest snapshot": lambda found: setattr(
         found, "snapshot", {**(found.snapshot or {}), "sequence": 1}
     ),
+    "every record is counted once": lambda found: setattr(found, "counted", found.counted + 1),
     "no other refusal": lambda found: found.refused.update({"bad_signature": 1}),
     "the sink shows 1 log": lambda found: setattr(found, "logs_shown", 2),
     "first_receipt_s: 0 to 10": lambda found: found.figures.update(first_receipt_s=11),

@@ -6,6 +6,7 @@ import pytest
 from tests.hil.scenarios.test_scenarios import FILES
 
 from packseal_hil.rig.protocols import Need, RigError
+from packseal_hil.rig.shape import Shape
 from packseal_hil.scenario import schema
 
 GOOD = """
@@ -38,7 +39,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
     made = load(tmp_path, GOOD)
     assert made.needs == (Need.NETWORK,)
     assert made.step[0].action == made.step[1].action == "network"
-    assert made.step[1].network == schema.Shape(loss_pct=3)
+    assert made.step[1].network == Shape(loss_pct=3)
     assert made.expect.gap["no_samples"].times == (1, 1)
 
 
@@ -55,6 +56,10 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ('at_s = 1\nnetwork = "down"', "", ["line 8", "exactly one of", "not none"]),
         ("received = 3", "recieved = 3", ["step[1].when", "recieved", "allowed are samples, sealed, received"]),
         ("loss_pct = 3", "loss_pct = 130", ["line 13", "step[1].network.loss_pct", "<= 100"]),
+        ("loss_pct = 3", "jitter_ms = 3", ["line 13", "step[1].network", "more than delay_ms"]),
+        ("[agent]", "[backlog]\ndays = 0\n[agent]", ["line 7", "backlog.days", "> 0"]),
+        ("[agent]", "[partitions]\nevery_s = 5\n[agent]", ["line 6", "partitions", "less than every_s"]),
+        ('["network"]', '["loss"]\n[partitions]', ['needs "network" among the needs']),
         ("bus_off", "bus_of", ["expect", "event has no `bus_of`", "bus_off"]),
         ("no_samples", "none", ["gap has no `none`", "not_stored"]),
         ("[1, 2] }\ngap", "[1] }\ngap", ["line 15", "expect.event", "length 2"]),
