@@ -1,7 +1,6 @@
 """The library aiobmsble as a driver: where it is installed, over a radio in this process; where not, one clear line."""
 
 import asyncio
-import importlib.util
 import random
 import sys
 from contextlib import aclosing
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.drivers.bluetooth import Peripheral, Radio, installed
+from tests.drivers.aiobmsble_library import NEEDED
+from tests.drivers.bleak_on_bumble import installed
+from tests.drivers.bluetooth import Peripheral, Radio
 
 from packseal.clock import SystemClock
 from packseal.core.errors import ConfigError
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ADDRESS = "A4:C1:38:00:00:01"  # its beginning is one by which the library knows JBD
-NEEDED = pytest.mark.skipif(
-    importlib.util.find_spec("aiobmsble") is None,
-    reason="aiobmsble is not installed: pip install 'aiobmsble>=0.31,<0.32' into a Python 3.12 or newer",
-)
 
 
 def opened(settings: Ble, directory: Path, name: str = "aiobmsble/any") -> Driver:

@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import importlib.util
-import pkgutil
 import random
 import re
 import struct
@@ -15,14 +14,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.drivers.bluetooth import Peripheral, Radio, installed
+from tests.drivers.aiobmsble_library import NEEDED, QUIET, types
+from tests.drivers.bleak_on_bumble import installed
+from tests.drivers.bluetooth import Peripheral, Radio
 
 from packseal.clock import SystemClock
 from packseal.core.errors import ConfigError
 from packseal.core.sample import LinkCounts
-from packseal_drivers import profile
 from packseal_drivers.ble.aiobmsble_allowlist import LISTENED, QUESTIONS, UNREAD, refusal, why_unread
-from packseal_drivers.ble.probing import OWN, described, guess
 from packseal_drivers.ble.protocols import full
 from packseal_drivers.framing.checksums import crc16_modbus
 from packseal_drivers.guard import RefusedRequest
@@ -32,28 +31,13 @@ from packseal_drivers.testing.ble_batteries import Battery, cut, jbd_answer
 
 PAGE = Path(__file__).parents[2] / "docs" / "read-only.md"
 TABLE = re.compile(r"(<!-- made: aiobmsble types -->\n).*?(<!-- end -->)", re.DOTALL)
-HERE = importlib.util.find_spec("aiobmsble") is not None
-NEEDED = pytest.mark.skipif(
-    not HERE, reason="aiobmsble is not installed: pip install 'aiobmsble>=0.31,<0.32' into a Python 3.12 or newer"
-)
-QUIET = pytest.mark.filterwarnings("ignore")  # of the library's own dependencies
 ADDRESS = "A4:C1:38:00:00:01"
-NO_ADDRESS = "00:00:00:00:00:00"
-"""For a recording that keeps it to itself: the library knows some batteries by the beginning of theirs."""
 NOT_QUESTIONS = {
     "tdt_bms": {b"HiLink"},  # unlocks a module that has such a characteristic
 }
 """What types that are used write besides, and what is refused."""
 OFF = bytes.fromhex("DD5AE1020003FF1A77")  # switches the MOSFETs off
 QUESTION = bytes.fromhex("DDA50300FFFD77")
-
-
-def types() -> list[str]:
-    """The library's types, but the one that is an example."""
-    if not HERE:
-        return []
-    folder = importlib.import_module("aiobmsble.bms").__path__
-    return sorted({module.name for module in pkgutil.iter_modules(folder)} - {"dummy_bms"})
 
 
 def table() -> str:
@@ -251,51 +235,6 @@ def test_no_write_of_modbus_passes_for_a_read(kind: str, unit: int, function: in
     frame += struct.pack("<H", crc16_modbus(frame))
     for sent in (frame, b"\xa5\xa5" + frame):
         assert refusal(kind, full("fff2"), sent, full("fff2"))
-
-
-def recorded() -> list[Any]:
-    """The advertisements that come with the library, each with its address and type."""
-    if not HERE:
-        return []
-    return list(importlib.import_module("aiobmsble.test_data").bms_advertisements())
-
-
-@NEEDED
-@QUIET
-def test_a_search_agrees_with_the_library_on_its_recorded_advertisements() -> None:
-    known = [profile.load(name).profile for name in profile.names()]
-
-    async def go() -> tuple[int, int]:
-        named = 0
-        for said, address, kind, _ in recorded():
-            device = await described(said, address or NO_ADDRESS)
-            guesses = guess(device, known)
-            assert device.library_type == (None if why_unread(kind) else kind), said
-            by_name = {g.profile for g in guesses if g.by == "name"}
-            assert by_name <= set(OWN.get(kind, ())), (kind, said.local_name, by_name)
-            named += bool(by_name)
-            if not why_unread(kind):
-                sure = {g.profile for g in guesses if g.by != "service"}
-                assert sure == set(OWN.get(kind, ["aiobmsble/any"])), (kind, said.local_name)
-        return len(recorded()), named
-
-    count, named = asyncio.run(go())
-    assert count > 150, count
-    assert named >= 10, named
-
-
-@NEEDED
-@QUIET
-def test_what_the_library_takes_for_no_battery_is_none_here() -> None:
-    known = [profile.load(name).profile for name in profile.names()]
-
-    async def go() -> None:
-        for said, address, reason, _ in importlib.import_module("aiobmsble.test_data").ignore_advertisements():
-            device = await described(said, address or NO_ADDRESS)
-            assert device.library_type is None, reason
-            assert not [g for g in guess(device, known) if g.by != "service"], reason
-
-    asyncio.run(go())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.drivers.ble_attempts import ATTEMPTS, PAGE, TABLE, Attempt, reason_of, table
-from tests.drivers.bluetooth import Peripheral, Radio, installed
+from tests.drivers.bleak_on_bumble import installed
+from tests.drivers.bluetooth import Peripheral, Radio
 
 from packseal.clock import SystemClock
 from packseal.core.sample import LinkCounts

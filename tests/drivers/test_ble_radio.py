@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from tests.drivers.bluetooth import Peripheral, installed
+from tests.drivers.bleak_on_bumble import installed
+from tests.drivers.bluetooth import Peripheral
 from tests.drivers.bluetooth import Radio as Air
 
 from packseal.clock import SystemClock

@@ -1,77 +1,17 @@
 """DBC doctor: what cantools rejects is loaded where that is safe, and told by line; what must be guessed is refused."""
 
 import codecs
-import logging
 import random
-from pathlib import Path
-from typing import Any
 
-import cantools.database
 import pytest
 from cantools.database.errors import Error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.drivers.dbc_texts import BODY, CLEAN, HEAD, answer, cantools_of, examined, meant
 
-from packseal.cli import main
 from packseal.core.errors import ConfigError
 from packseal_drivers import profile
 from packseal_drivers.dbc_doctor import Examined, examine
-from packseal_drivers.decoding import compile_decoders
-
-KONA = Path(__file__).parents[3] / "shared" / "data" / "kona_can" / "pcan.dbc"
-HEAD = 'VERSION ""\n\nNS_ :\n  NS_DESC_\n  CM_\n\nBS_:\n\nBU_: BMS\n\n'
-BODY = """BO_ 100 Pack: 8 BMS
- SG_ Voltage : 0|16@1+ (0.1,0) [0|1000] "V" BMS
- SG_ Current : 23|16@0- (0.01,-5) [-300|300] "A" BMS,Vector__XXX
-
-BO_ 2147484048 Cells: 8 BMS
- SG_ Group M : 0|8@1+ (1,0) [0|0] "" BMS
- SG_ Cell_1 m0 : 8|32@1- (1,0) [0|0] "" BMS
- SG_ Cell_2 m1 : 8|16@1+ (0.001,0) [0|0] "" BMS
-
-"""
-TAIL = """CM_ SG_ 100 Voltage "the pack's, measured
-at the \\"terminals\\"";
-BA_DEF_ SG_ "SystemSignalLongSymbol" STRING ;
-BA_DEF_DEF_ "SystemSignalLongSymbol" "";
-BA_ "SystemSignalLongSymbol" SG_ 100 Current "CurrentOfTheWholePack";
-VAL_ 100 Voltage 0 "none" 65535 "unknown" ;
-SIG_VALTYPE_ 2147484048 Cell_1 : 1;
-SG_MUL_VAL_ 2147484048 Cell_2 Group 1-2, 5-5;
-"""
-CLEAN = HEAD + BODY + TAIL
-
-
-def meant(database: Any) -> list[Any]:
-    """Everything that says where and how a value lies."""
-    return [
-        (m.name, m.frame_id, m.is_extended_frame, m.length, m.signal_tree, sorted(map(place, m.signals)))
-        for m in database.messages
-    ]
-
-
-def place(signal: Any) -> tuple[Any, ...]:
-    conversion = signal.conversion
-    return (
-        signal.name, signal.start, signal.length, signal.byte_order, signal.is_signed, conversion.is_float,
-        conversion.scale, conversion.offset, str(signal.multiplexer_ids), signal.is_multiplexer,
-    )  # fmt: skip
-
-
-def examined(text: str | bytes) -> Examined:
-    return examine(text if isinstance(text, bytes) else text.encode(), Path("a.dbc"))
-
-
-def answer(text: str | bytes) -> Examined | str:
-    """Return what was understood, or the words by which it was refused."""
-    try:
-        return examined(text)
-    except ConfigError as error:
-        return str(error)
-
-
-def cantools_of(text: str) -> Any:
-    return cantools.database.load_string(text, "dbc", strict=False)
 
 
 def is_rejected(text: str | bytes) -> bool:
@@ -198,52 +138,6 @@ def test_overlaps_and_misfits_are_loaded_and_noted(old: str, new: str, line: int
     assert finding.line in (line, 12)
 
 
-TOML = """name = "a/b"
-title = "t"
-source = "a test"
-dbc = "a.dbc"
-[[signal]]
-message = "{}"
-signal = "{}"
-quantity = "pack_voltage_v"
-"""
-TWICE = CLEAN.replace("CM_ SG", 'BO_ 7 Pack: 8 B\n SG_ Y : 0|1@1+ (1,0) [0|0] "" B\nCM_ SG').replace(
-    " SG_ Cell_2 m1", ' SG_ Group : 56|8@1+ (1,0) [0|0] "" B\n SG_ Cell_2 m1'
-)
-
-
-@pytest.mark.parametrize(
-    ("message", "signal", "said"),
-    [
-        ("Pack", "Y", r"line 6: signal\[0\].message: .*a.dbc, line 21: message Pack is also defined in line 11"),
-        ("Cells", "Group", r"line 7: signal\[0\].signal: .*a.dbc, line 15: message Cells has 2 signals Group"),
-    ],
-)
-def test_a_name_that_is_there_twice_is_noted_and_cannot_be_mapped(
-    tmp_path: Path, message: str, signal: str, said: str
-) -> None:
-    (tmp_path / "a.dbc").write_text(TWICE)
-    (tmp_path / "a.toml").write_text(TOML.format(message, signal))
-    with pytest.raises(ConfigError, match=said):
-        compile_decoders(profile.load("a.toml", tmp_path))
-    (tmp_path / "a.toml").write_text(TOML.format("Cells", "Cell_2"))
-    assert compile_decoders(profile.load("a.toml", tmp_path)).table.keys() == {2147484048}
-
-
-def test_a_profile_on_a_rejected_file_works_and_its_repair_is_logged_once_a_compilation(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "a.dbc").write_text(CLEAN + 'VAL_ 100 Power 0 "off" ;\n')
-    (tmp_path / "a.toml").write_text(TOML.format("Pack", "Voltage"))
-    slots: list[Any] = [None]
-    with caplog.at_level(logging.INFO, "packseal_drivers"):
-        for _ in range(2):  # the second time from the cache
-            decoders = compile_decoders(profile.load("a.toml", tmp_path), tmp_path / "cache")
-            decoders.table[100](bytes([0xFE, 0x0F, 0, 0, 0, 0, 0, 0]), slots, lambda *_: None)
-    assert slots == [pytest.approx(409.4)]
-    assert [(r.levelname, "line 28: VAL_" in r.getMessage()) for r in caplog.records] == [("WARNING", True)]
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(range(len(REJECTED_AND_REPAIRED) - 2)), min_size=1, max_size=4), st.booleans())
 def test_several_faults_in_one_file_are_all_repaired(faults: list[int], windows: bool) -> None:  # noqa: FBT001
@@ -277,26 +171,3 @@ def test_no_bytes_raise_anything_else(raw: bytes) -> None:
     for text in (raw, b"BO_ 1 A: 8 B\n" + raw, CLEAN.encode() + raw):
         found = answer(text)
         assert isinstance(found, Examined) or "a.dbc, line " in found
-
-
-def test_the_powertrain_file_of_a_kona_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
-    if not KONA.exists():
-        pytest.skip(f"{KONA} is not there: put the recordings of a Hyundai Kona beside the checkout")
-    with pytest.raises(Error):
-        cantools_of(KONA.read_text())
-    found = examine(KONA.read_bytes(), KONA)
-    repaired = KONA.read_text().replace("NS_ :\n  NS_DESC_\n", "")
-    assert meant(found.database) == meant(cantools_of(repaired))
-    assert sum(len(m.signals) for m in found.database.messages) == 445
-    assert main(["doctor", "--dbc", str(KONA)]) == 0
-    told = capsys.readouterr().out
-    assert "107 messages, 445 signals" in told
-    assert "line 1: section BS_ and BU_ is missing" in told
-
-
-def test_the_command_names_what_cannot_be_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.dbc").write_text(HEAD + "BO_ what is this")
-    assert main(["doctor", "--dbc", str(tmp_path / "a.dbc")]) == 1
-    assert "a.dbc, line 11: " in capsys.readouterr().err
-    assert main(["doctor", "--dbc", str(tmp_path / "b.dbc")]) == 1
-    assert "No such file" in capsys.readouterr().err

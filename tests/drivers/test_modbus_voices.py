@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.drivers.modbus_devices import HOST
-from tests.drivers.test_modbus_peers import rtu
-from tests.drivers.test_modbus_roads import Listening, opened
+from tests.drivers.modbus_listening import Listening, opened
+from tests.drivers.modbus_peer import rtu
 
 from packseal.core.sample import EventCode, LinkState
 from packseal_drivers.profile import load

@@ -1,16 +1,15 @@
 """Polling on real buses: control units made of can-isotp and udsoncan answer on python-can's virtual and multicast."""
 
-import asyncio
-import secrets
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, aclosing, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import can
 import pytest
+from tests.drivers.asked_bus import CELL_CHANNELS, A, V, Wire, driver_of, electrical, heard, values
 from tests.drivers.ecus import (
     ANSWER,
     CELL_BYTES,
@@ -27,44 +26,14 @@ from tests.drivers.ecus import (
 )
 
 from packseal.clock import SystemClock
-from packseal.core.errors import LinkError
 from packseal.core.quantities import Channel, Quantity
-from packseal.core.sample import EventCode, LinkCounts, LinkState, Notice, Sample
-from packseal_drivers.driver import Driver
-from packseal_drivers.guard import Guard, Permitted
+from packseal.core.sample import LinkCounts, LinkState, Sample
+from packseal_drivers.guard import Guard
 from packseal_drivers.links.pythoncan import LISTEN_ONLY, PythonCanLink
-from packseal_drivers.profile import ProfileFile
 from packseal_drivers.registry import open_driver
 from packseal_drivers.settings import PythonCan, SocketCan
 
 GROUP = "239.74.163.2"
-A, V = Channel(Quantity.PACK_CURRENT_A), Channel(Quantity.PACK_VOLTAGE_V)
-CELL_CHANNELS = [Channel(Quantity.CELL_VOLTAGE_V, i) for i in range(64)]
-Said = list[Sample | Notice]
-
-
-class Wire:
-    """A bus that others can join."""
-
-    def __init__(self, settings: PythonCan) -> None:
-        self.settings = settings
-        self._stack = ExitStack()
-
-    def join(self) -> can.BusABC:
-        options: dict[str, Any] = self.settings.options | ({"hop_limit": 0} if self.settings.options else {})
-        bus = can.Bus(interface=self.settings.interface, channel=self.settings.channel, **options)
-        self._stack.callback(bus.shutdown)
-        return bus
-
-    def close(self) -> None:
-        self._stack.close()
-
-
-@pytest.fixture
-def virtual() -> Iterator[Wire]:
-    wire = Wire(PythonCan("virtual", secrets.token_hex(8)))
-    yield wire
-    wire.close()
 
 
 @pytest.fixture
@@ -79,50 +48,6 @@ def multicast() -> Iterator[Wire]:
         pytest.skip(f"no multicast here ({error}): give the loopback or another interface a multicast route")
     yield wire
     wire.close()
-
-
-def driver_of(wire: Wire, file: ProfileFile) -> Driver:
-    return open_driver(wire.settings, file, directory=Path(), cache=None, clock=SystemClock())
-
-
-def heard(driver: Driver, until: Callable[[Said], object], each_tick: Callable[[], None] = lambda: None) -> Said:
-    """Return what the driver says until `until` is content with it."""
-
-    async def run() -> Said:
-        said: Said = []
-
-        async def listen() -> None:
-            async with aclosing(driver.batches()) as batches:
-                async for batch in batches:
-                    said.extend(batch)
-                    if until(said):
-                        return
-
-        async def nudge() -> None:
-            while True:
-                each_tick()
-                await asyncio.sleep(0.02)
-
-        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-            nudging = group.create_task(nudge())
-            await group.create_task(listen())
-            nudging.cancel()
-        return said
-
-    return asyncio.run(run())
-
-
-def values(said: Said, channel: Channel) -> list[float]:
-    return [s.values[channel] for s in said if isinstance(s, Sample) and channel in s.values]
-
-
-def codes(said: Said) -> list[EventCode]:
-    return [n.code for n in said if isinstance(n, Notice)]
-
-
-def electrical(volts: float) -> can.Message:
-    data = struct.pack("<ii", round(volts * 10_000), 0)
-    return can.Message(arbitration_id=0x3F0, data=data, is_extended_id=False)
 
 
 @pytest.mark.parametrize("bus", ["virtual", "multicast"])
@@ -176,79 +101,6 @@ def test_declined_requests_are_counted_by_code_and_asked_more_seldom(virtual: Wi
         heard(driver, lambda s: len(values(s, A)) >= 12)
     assert driver.counts.declined[0x33] == driver.counts.negative >= 2
     assert ecu.asked.count(b"\x22\x01\x02") * 2 < ecu.asked.count(b"\x22\x01\x01")
-
-
-def test_a_silent_control_unit_is_told_of_and_so_is_its_return(virtual: Wire, tmp_path: Path) -> None:
-    driver, far = driver_of(virtual, write(tmp_path, SIGNAL, CURRENT)), virtual.join()
-    asleep = [True]
-    with SimulatedEcu(virtual.join(), {b"\x01\x01": lambda: None if asleep[0] else b"\x00\x0a"}):
-
-        def awake(said: Said) -> object:
-            if EventCode.ECU_SILENT in codes(said):
-                asleep[0] = False
-            return values(said, A)
-
-        said = heard(driver, awake, lambda: far.send(electrical(400)))
-    told = [n for n in said if isinstance(n, Notice)]
-    assert [(n.code, n.attributes) for n in told] == [(EventCode.ECU_SILENT, {"answer_id": ANSWER})]
-    assert driver.counts.unanswered >= 3
-    assert driver.counts.state is LinkState.HEALTHY  # the bus itself never was silent
-
-
-def test_a_bus_whose_answers_stop_is_silent(virtual: Wire, tmp_path: Path) -> None:
-    driver = driver_of(virtual, write(tmp_path, CURRENT, silent_after_s=0.4))
-    given = [3]
-
-    def some() -> bytes | None:
-        given[0] -= 1
-        return b"\x00\x0a" if given[0] >= 0 else None
-
-    with SimulatedEcu(virtual.join(), {b"\x01\x01": some}):
-        said = heard(driver, lambda s: EventCode.BUS_SILENT in codes(s))
-    assert len(values(said, A)) == 3
-    assert driver.counts.state is LinkState.SILENT
-
-
-def test_a_second_control_unit_with_the_same_ids_is_flagged(virtual: Wire, tmp_path: Path) -> None:
-    driver = driver_of(virtual, write(tmp_path, CURRENT))
-    first = SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x0a"})
-    with first, SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x14"}):
-        said = heard(driver, lambda s: EventCode.ADDRESS_CLASH in codes(s))
-    assert EventCode.ADDRESS_CLASH in codes(said)
-    assert driver.counts.unexpected >= 1
-
-
-def test_two_long_answers_at_once_are_never_mixed(virtual: Wire, tmp_path: Path) -> None:
-    driver = driver_of(virtual, write(tmp_path, CELLS))
-    ones, twos = b"\xaa" * 64, b"\xbb" * 64
-    first = SimulatedEcu(virtual.join(), {b"\x01\x02": ones})
-    with first, SimulatedEcu(virtual.join(), {b"\x01\x02": twos}):
-        said = heard(driver, lambda s: EventCode.ADDRESS_CLASH in codes(s))
-    for sample in said:
-        if isinstance(sample, Sample):
-            assert len({v for c, v in sample.values.items() if c in CELL_CHANNELS}) == 1
-
-
-def test_a_transfer_without_an_end_is_cut_off(virtual: Wire, tmp_path: Path) -> None:
-    driver, far = driver_of(virtual, write(tmp_path, CELLS)), virtual.join()
-
-    def begin() -> None:
-        while message := far.recv(0):
-            if message.arbitration_id == TO and message.data[0] == 3:
-                data = bytes.fromhex("10 43 62 01 02 AA AA AA")
-                far.send(can.Message(arbitration_id=ANSWER, data=data, is_extended_id=False))
-
-    async def run() -> None:
-        async with aclosing(driver.batches()) as batches, asyncio.timeout(20):
-            waiting = asyncio.ensure_future(anext(batches))
-            while not driver.counts.cut:
-                begin()
-                await asyncio.sleep(0.02)
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-
-    asyncio.run(run())
-    assert (driver.counts.answers, driver.counts.cut) == (0, 1)
 
 
 def test_the_rate_on_one_bus_is_bounded(virtual: Wire, tmp_path: Path) -> None:
@@ -320,44 +172,6 @@ def test_a_kernel_interface_is_asked_in_the_same_way(to: int, answer: int, tmp_p
     mask = 0xC000_0000 | (0x1FFF_FFFF if flag else 0x7FF)
     assert struct.pack("=II", answer | flag, mask) in driver._link._filters()
     assert values(said, V)[0] == pytest.approx(398.5)
-
-
-def test_an_adapter_that_comes_back_is_asked_again(virtual: Wire, tmp_path: Path) -> None:
-    driver: Any = driver_of(virtual, write(tmp_path, CURRENT))
-    pulled = [False]
-
-    def pull() -> None:
-        if driver.counts.answers and not pulled[0]:
-            pulled[0] = True
-            driver._link._bus.shutdown()
-
-    with SimulatedEcu(virtual.join(), {b"\x01\x01": b"\x00\x0a"}):
-        said = heard(driver, lambda s: EventCode.BUS_RECOVERED in codes(s), pull)
-    assert codes(said) == [EventCode.LINK_LOST, EventCode.BUS_RECOVERED]
-
-
-def test_what_cannot_be_sent_is_counted_and_what_was_heard_is_kept(virtual: Wire, tmp_path: Path) -> None:
-    driver, far = driver_of(virtual, write(tmp_path, SIGNAL, CURRENT)), virtual.join()
-    link: Any = driver._link  # type: ignore[attr-defined]
-    passes = iter([False])
-
-    def send(_: Permitted) -> bool:
-        for passed in passes:
-            return passed
-        raise LinkError("CAN interface can0 is down")
-
-    link.send = send
-    said = heard(driver, lambda _: driver.counts.unsent >= 2, lambda: far.send(electrical(398.5)))
-    assert set(values(said, V)) == {398.5}
-    assert driver.counts.unsent == driver.counts.requests >= 2
-
-
-def test_a_bus_that_only_answers_is_silent_after_three_missed_answers_and_no_sooner(tmp_path: Path) -> None:
-    asked = CURRENT.replace("period_s = 0.1", "period_s = 10")
-    for tables, silent_ns in (((asked,), 30 * 10**9), ((SIGNAL, asked), 5 * 10**9)):
-        settings = PythonCan("virtual", "never opened")
-        driver: Any = open_driver(settings, write(tmp_path, *tables), directory=Path(), cache=None, clock=SystemClock())
-        assert driver._health._silent_ns == silent_ns
 
 
 def test_an_adapter_is_asked_to_listen_only_unless_something_is_asked() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from tests.drivers.modbus_devices import HOST, Device, tcp_server
-from tests.drivers.test_modbus_roads import Listening, opened, run
-from tests.drivers.test_sunspec import COMMON, device, model, walked
+from tests.drivers.modbus_listening import Listening, opened, run
+from tests.drivers.sunspec_devices import COMMON, device, model, walked
 
 from packseal.core.errors import ConfigError
 from packseal.core.quantities import Channel, Quantity

@@ -5,7 +5,8 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.drivers.bluetooth import Peripheral, Radio, installed
+from tests.drivers.bleak_on_bumble import installed
+from tests.drivers.bluetooth import Peripheral, Radio
 
 from packseal.cli import main
 from packseal_drivers import profile

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 SERVER = """
 import asyncio, sys
 from tests.drivers.modbus_devices import Device, placed, tcp_server
-from tests.drivers.test_sunspec import bank, device, model
+from tests.drivers.sunspec_devices import bank, device, model
 
 def text(word, words):
     data = word.encode().ljust(2 * words, b"\\0")

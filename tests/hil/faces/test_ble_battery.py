@@ -11,8 +11,9 @@ from bumble.device import Device
 from bumble.hci import Address
 from bumble.host import Host
 from bumble.transport.common import AsyncPipeSink
-from tests.drivers.bluetooth import GATEWAY, Radio, installed
-from tests.drivers.test_ble_road import Listener, quick
+from tests.drivers.ble_rig import Listener, quick
+from tests.drivers.bleak_on_bumble import installed
+from tests.drivers.bluetooth import GATEWAY, Radio
 from tests.hil.faces.packs import SlowPack
 
 from packseal.clock import SystemClock
