@@ -11,6 +11,8 @@ from packseal_hil.faces.slcan_text import SlcanReader
 from packseal_hil.rig.protocols import CanFrame
 
 WAIT_S = 10.0
+EFF = 0x8000_0000
+FRAMES = [CanFrame(0x123, b"\xaa\x55"), CanFrame(EFF | 0x18FF1234, bytes(range(8))), CanFrame(0x7FF, b"")]
 
 
 class GatewayEnd:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from tests.agent.publish.dpp.web_server import Asked, Told, WebServer
 
 from packseal.core.merge_patch import merged
+from packseal.core.translate.en18223 import PRODUCT_CONDITION
 
 PASSPORT = "https://example.org/dpp/1"
 BATTERY = "urn:example:battery:1"
@@ -162,3 +163,8 @@ def _names(value: object) -> list[str]:
     if not isinstance(value, Mapping):
         return []
     return [*value, *(name for inner in value.values() for name in _names(inner))]
+
+
+def condition(server: PassportServer) -> Any:
+    """Return what the passport says of the product's condition."""
+    return server.document.get(PRODUCT_CONDITION, {})

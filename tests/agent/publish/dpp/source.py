@@ -1,5 +1,6 @@
 """A Source of snapshots made up: what the publisher publishes in the tests that need no agent."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from packseal.core.sample import ClockQuality, LinkState
 from packseal.publish.protocol import Described, Live, Newest
 
 BATTERY = "urn:example:battery:1"
+MINUTE_MS = 60_000
 VALUES = {
     Field.STATE_OF_CHARGE: 71.25,
     Field.CAPACITY_THROUGHPUT: 1234.5,
@@ -33,6 +35,10 @@ ORIGINATORS = {
     Field.DATE_INTO_SERVICE: Originator.OPERATOR,
     Field.ACCIDENTS: Originator.OPERATOR,
 }
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def snapshot(at_ms: int, **values: float | None) -> Snapshot:

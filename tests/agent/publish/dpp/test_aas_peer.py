@@ -4,14 +4,13 @@ import base64
 import json
 import os
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agent.publish.dpp.source import BATTERY, MadeUpSource, snapshot
+from tests.agent.publish.dpp.source import BATTERY, MINUTE_MS, MadeUpSource, now_ms, snapshot
 from tests.agent.publish.dpp.station import go, once, opened, settings
 
 from packseal.core.translate import MODELS, Subject
@@ -33,7 +32,6 @@ server.serve_forever()
 SUBMODEL = f"{BATTERY}/ProductCondition"
 PART_4 = "urn:example:battery:1/TechnicalData"
 PART_1 = "urn:example:battery:1/Nameplate"
-MINUTE_MS = 60_000
 
 
 @pytest.fixture
@@ -79,10 +77,6 @@ CYCLES = collection("NumberOfFullCycles", element("NumberOfFullCyclesValue", 0, 
 
 def submodel(name: str, *elements: dict[str, object]) -> dict[str, object]:
     return {"modelType": "Submodel", "id": name, "idShort": "Some", "submodelElements": list(elements)}
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def source_of(at_ms: int) -> MadeUpSource:

@@ -42,13 +42,6 @@ def tokens() -> Iterator[TokenServer]:
         yield running
 
 
-@pytest.fixture
-def source() -> MadeUpSource:
-    made = MadeUpSource()
-    made.put(time.time_ns() // 1_000_000 - 60_000)
-    return made
-
-
 def with_file(folder: Path, secret: str = SECRET) -> str:
     (folder / "secret").write_text(secret + "\n")
     return f'[auth]\nkind = "token"\nfile = "{folder}/secret"'
