@@ -100,7 +100,7 @@ def execute(args: argparse.Namespace) -> int:
         signer = key_file.create(key, Algorithm.ES256 if args.p256 else Algorithm.EDDSA)
         _write(path, text, (key, key.with_suffix(".pub")))
     except OSError as error:
-        raise StorageError(f"cannot write {error.filename}: {error.strerror}") from error
+        raise StorageError(f"cannot write {error.filename or path}: {error.strerror}") from error
     print(f"wrote {path}, {key} and {key.with_suffix('.pub')}")
     print(f"key thumbprint {signer.kid.hex()}")
     print(f"next: give {key.with_suffix('.pub')} to the sink's operator and edit {path},")

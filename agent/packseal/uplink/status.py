@@ -50,8 +50,12 @@ class SyncStatus:
         self.state = self.last_error = why
 
     def rested(self, why: str) -> None:
-        """Note that no link may carry anything at present."""
-        if why != self.state:
+        """Note that no link may carry anything at present. How many records wait is not told anew each time."""
+        if _cause(why) != _cause(self.state):
             log.info("nothing is sent: %s", why)
         self.connected = False
         self.state = why
+
+
+def _cause(why: str) -> str:
+    return why.partition(" wait: ")[2] or why
