@@ -185,7 +185,7 @@ def test_the_page_is_complete_without_javascript_and_asks_no_other_host(filled: 
     assert page.count("data-chart=") >= 13
     assert page.count('<path class="line"') >= page.count("data-chart=")
     assert page.index("Passport fields") < page.index("Beside the passport") < page.index("Not available")
-    assert "not available: this BMS does not report what is needed" in page
+    assert "<dt>this BMS does not report what is needed</dt>" in page
     assert 'class="column low"' in page
     assert "://" not in page.replace('xmlns="http://www.w3.org', "")
     assert "style=" not in page

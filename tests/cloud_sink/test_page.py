@@ -29,7 +29,7 @@ from packseal.core.chain import Head
 from packseal.keys.file import FileSigner
 
 LIMIT_S = 20
-PHONE_PX, DESK_PX = 400, 1200
+PHONE_PX, DESK_PX = 390, 1280
 SINCE = "return document.querySelector('[data-field=state_of_charge] .age').dataset.since"
 LINE = "return document.querySelector('[data-chart=capacity_throughput] .line').getAttribute('d')"
 
@@ -71,6 +71,7 @@ def picture(browser: webdriver.Chrome, name: str, px: int, height: int) -> None:
     if folder:
         size = {"width": px, "height": height, "deviceScaleFactor": 1, "mobile": px == PHONE_PX}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.execute_script("scrollTo(0, 0)")
         time.sleep(0.3)  # until it is painted
         browser.save_screenshot(str(Path(folder) / name))
 
@@ -107,8 +108,8 @@ def test_values_change_on_the_open_page(
     row = text_of(browser, '[data-field="capacity_throughput"]')
     assert all(word in row for word in ("Ah", "±", "derived", "trapezoidal integral", "%", "verified"))
     assert "bms" in text_of(browser, '[data-field="state_of_charge"]')
-    missing = text_of(browser, '[data-field="state_of_certified_energy"]')
-    assert "not available: nothing usable has come yet" in missing
+    assert text_of(browser, '[data-missing="no_data"] dt') == "nothing usable has come yet"
+    assert "State of certified energy" in text_of(browser, '[data-missing="no_data"] dd')
 
     forged = Pack(gateway_key).begin()
     running.send(forged)
@@ -117,7 +118,7 @@ def test_values_change_on_the_open_page(
     assert requested_hosts(browser) == {running.url.split("/")[2]}
     assert [e["message"] for e in browser.get_log("browser")] == []  # type: ignore[no-untyped-call]
     width(browser, DESK_PX)
-    picture(browser, "page-battery.png", DESK_PX, 2300)
+    picture(browser, "page-battery.png", DESK_PX, 2740)
 
 
 def test_the_newest_comes_first_and_what_was_removed_is_told(

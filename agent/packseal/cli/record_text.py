@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from packseal.cli.present import duration, safe, table, utc, word
+from packseal.cli.present import counted, duration, safe, table, utc, word
 from packseal.core.bodies import Attributes, Event, Gap, Lifecycle, Telemetry
 from packseal.core.columns import Row
 from packseal.core.passport import Reading, Snapshot
@@ -28,7 +28,7 @@ def summary(entry: Record) -> str:
             cells = f", {len(body.cells_mv)} cells" if body.cells_mv else ""
             return f"{given} of {len(body.readings)} fields available{cells}"
         case Telemetry() as body:
-            return f"{body.count} samples in {duration(body.span_ms)}"
+            return f"{counted(body.count, 'sample')} in {duration(body.span_ms)}"
         case Summary() as body:
             stands = f"for records {body.first} to {body.last}"
             return f"{body.count} rows of {duration(body.period_ms)}, {stands}: {body.samples} samples"

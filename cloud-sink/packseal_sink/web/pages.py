@@ -79,6 +79,7 @@ class Pages:
             "battery": battery,
             "snapshot": snapshot,
             "groups": _groups(() if snapshot is None else snapshot.readings),
+            "absent": _absent(() if snapshot is None else snapshot.readings),
             "cells": bar_plot(snapshot.cells_v, "V", 3) if snapshot is not None and snapshot.cells_v else None,
             "charts": list(self._charts(subject, snapshot, notable, SPANS[span] * MS_PER_S or None)),
             "notable": notable,
@@ -121,13 +122,21 @@ class Pages:
 
 
 def _groups(readings: Sequence[ReadingView]) -> list[tuple[str, list[ReadingView]]]:
-    """Return the page's tables: what the passport asks for, what is beside it, and what is not available."""
+    """Return the page's tables: what the passport asks for, and what is beside it."""
     there = [r for r in readings if r.missing is None]
     return [
         ("Passport fields", [r for r in there if r.in_passport]),
         ("Beside the passport", [r for r in there if not r.in_passport]),
-        ("Not available", [r for r in readings if r.missing is not None]),
     ]
+
+
+def _absent(readings: Sequence[ReadingView]) -> list[tuple[str, list[ReadingView]]]:
+    """Return what is not available, by the reason; most are so for one or two."""
+    by_reason: dict[str, list[ReadingView]] = {}
+    for reading in readings:
+        if reading.missing is not None:
+            by_reason.setdefault(reading.missing, []).append(reading)
+    return sorted(by_reason.items(), key=lambda item: -len(item[1]))
 
 
 def _environment() -> Environment:

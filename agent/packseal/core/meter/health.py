@@ -227,7 +227,8 @@ class Health:
         claim = self._reported.reading(Field.STATE_OF_HEALTH_BMS)
         if claim.value is None:
             return Reading(field, missing=claim.missing)
-        return Reading(field, state.verdict, None, Originator.DERIVED, Method.COMPARED, state.wall_ms)
+        at_ms = state.wall_ms or claim.last_update_ms  # nothing was compared yet: so it is as long as the BMS claims it
+        return Reading(field, state.verdict, None, Originator.DERIVED, Method.COMPARED, at_ms)
 
 
 def _derived(field: Field, value: tuple[float, float], method: Method, wall_ms: int) -> Reading:
