@@ -144,7 +144,7 @@ def _reading_cells(reading: Reading) -> Sequence[str]:
         return (field.value.title, "-", unit, "", "", f"not available: {why}", "", "")
     return (
         field.value.title,
-        f"{reading.value:.{field.decimals}f}",
+        field.word(reading.value) or f"{reading.value:.{field.decimals}f}",
         unit,
         "" if reading.uncertainty is None else f"{reading.uncertainty:.{field.decimals}f}",
         word(reading.originator),

@@ -131,9 +131,16 @@ def summarise(plan: Plan, outcome: Outcome) -> None:
     for snapshot in filter(None, outcome.snapshots.values()):
         fields = Table("field", "value", "unit", "originator", "coverage", title=str(snapshot["battery"]))
         for reading in snapshot["readings"]:
-            value = reading["missing"] if reading["value"] is None else f"{reading['value']:,.{reading['decimals']}f}"
+            value = f"{reading['value'] or 0:,.{reading['decimals']}f}"
+            value = reading["word"] or (value if reading["missing"] is None else reading["missing"].replace("_", " "))
             share = "" if reading["coverage"] is None else f"{reading['coverage']:.1%}"
-            fields.add_row(reading["title"], value, reading["unit"], reading["originator"] or "", share)
+            fields.add_row(
+                reading["title"],
+                value,
+                "" if reading["unit"] == "1" else reading["unit"],
+                reading["originator"] or "",
+                share,
+            )
         console.print(fields)
     if outcome.is_well:
         say(console, "every record sealed was received, verified and receipted")

@@ -10,6 +10,7 @@ import pytest
 from tests.agent.cli.live import CURRENT_A, LiveGateway, bus, live, until
 
 from packseal.cli import commission, main
+from packseal.cli.record_text import snapshot_lines
 from packseal.core.bodies import Lifecycle, LifecycleCode, Telemetry
 from packseal.core.passport import Field, Missing, Snapshot
 
@@ -70,6 +71,8 @@ def test_the_running_agent_takes_up_what_is_entered(gateway: LiveGateway, capsys
         LifecycleCode.AGENT_STOPPED,
     ]
     last = newest(bodies)
+    shown = snapshot_lines([body for body in bodies if isinstance(body, Snapshot)][-1])
+    assert any(line.split()[:3] == ["Battery", "status", "repurposed"] for line in shown)
     assert last[Field.BATTERY_STATUS].value == 2
     assert last[Field.RATED_CAPACITY].missing is Missing.NO_EVIDENCE  # a new baseline, of which nothing is known yet
     windows = [body for body in bodies if isinstance(body, Telemetry)]
