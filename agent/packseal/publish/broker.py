@@ -10,7 +10,7 @@ from packseal.publish.topics import OFFLINE
 from packseal.uplink.broker import Listener, said
 from packseal.uplink.credentials import Credentials
 from packseal.uplink.mqtt import MqttSettings
-from packseal.uplink.mqtt_client import defer_urllib, hand_over, read_password, reset
+from packseal.uplink.mqtt_client import defer_urllib, give_up, hand_over, read_password, reset
 from packseal.uplink.reach import Pace
 from packseal.uplink.road import Road
 from packseal.uplink.route import Route
@@ -81,8 +81,7 @@ class Broker:
         listener = _Listener(client._client, self._refused)  # noqa: SLF001 - aiomqtt drops what a broker says
         async with contextlib.AsyncExitStack() as stack:
             connected = await self._road.connect()
-            stack.callback(connected.close)  # of no effect once TLS or the client has taken it over
-            stack.callback(reset, client)
+            stack.callback(give_up, client, connected)
             hand_over(client, connected)
             try:
                 await client.__aenter__()

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from packseal.core.errors import ConfigError, UplinkError
 from packseal.uplink.broker import Listener, said
 from packseal.uplink.credentials import Credentials
-from packseal.uplink.mqtt_client import defer_urllib, hand_over, read_password, reset
+from packseal.uplink.mqtt_client import defer_urllib, give_up, hand_over, read_password, reset
 from packseal.uplink.reach import Pace
 from packseal.uplink.road import Road
 from packseal.uplink.route import Route
@@ -114,8 +114,7 @@ class MqttUplink:
         listener = Listener(client._client, self._refused)  # noqa: SLF001 - aiomqtt drops what a broker says
         async with contextlib.AsyncExitStack() as stack:
             connected = await self._road.connect()
-            stack.callback(connected.close)  # of no effect once TLS or the client has taken it over
-            stack.callback(reset, client)
+            stack.callback(give_up, client, connected)
             hand_over(client, connected)
             try:
                 await client.__aenter__()

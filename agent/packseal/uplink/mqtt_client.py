@@ -1,5 +1,6 @@
 """What every client of an MQTT broker needs around aiomqtt and paho, which have no way of their own for it."""
 
+import asyncio
 import contextlib
 import importlib
 import socket
@@ -71,7 +72,10 @@ def read_password(path: Path | None) -> str | None:
 
 
 def reset(client: "aiomqtt.Client") -> None:
-    """Close the connection at once, dropping what was not sent: after an outage it would only arrive a second time."""
+    """Close the connection at once, dropping what was not sent: after an outage it would only arrive a second time.
+
+    Call it in the event loop's thread.
+    """
     paho = client._client  # noqa: SLF001 - aiomqtt has no way to close a connection without waiting for the broker
     connection = paho.socket()
     if isinstance(connection, socket.socket):
@@ -79,3 +83,14 @@ def reset(client: "aiomqtt.Client") -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             connection.shutdown(socket.SHUT_RDWR)
         paho.disconnect()
+        # After what the library has scheduled for this connection, which would else meet a closed one, or another one's
+        # number; and whether or not the connection still says that it has ended.
+        asyncio.get_running_loop().call_soon(paho._sock_close)  # noqa: SLF001
+
+
+def give_up(client: "aiomqtt.Client", connected: socket.socket) -> None:
+    """Close a connection that was handed over to a client which did not get on with it, as `reset` does."""
+    if client._client.socket() is None:  # noqa: SLF001
+        connected.close()  # it had not taken it yet
+    else:
+        reset(client)
