@@ -222,6 +222,6 @@ class Session:
             status.disconnected(doubt)
             return
         if not flight.asks:
-            self._sizing.landed(asyncio.get_running_loop().time() - flight.sent_at)
+            self._sizing.landed(flight.sent_at, asyncio.get_running_loop().time())
         choice.answered(self._link)
         status.answered(self._link.name if choice.several else "")

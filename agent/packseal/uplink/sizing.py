@@ -9,6 +9,9 @@ GROWTH_RECORD_BYTES = 1024  # until a record was seen: about that of a telemetry
 class Sizing:
     """Doubles while replies come soon, halves when they come late or not at all.
 
+    What holds up one batch holds up all that are under way: they are one reason to halve, not several. Else a road that
+    loses packets would bring the batches down to the least, though a smaller one is not sooner there.
+
     Args:
         least, most: bytes of raw records in one batch.
     """
@@ -18,6 +21,7 @@ class Sizing:
         self._most = most
         self._mean = float(GROWTH_RECORD_BYTES)
         self.batch_bytes = min(most, max(least, FIRST_BYTES))
+        self._halved_at = float("-inf")
 
     @property
     def batch_records(self) -> int:
@@ -34,11 +38,12 @@ class Sizing:
         if records:
             self._mean += (size / records - self._mean) * min(1.0, records / 100)
 
-    def landed(self, seconds: float) -> None:
-        """Learn how long a batch took."""
-        if seconds <= TARGET_S:
+    def landed(self, sent_at: float, now: float) -> None:
+        """Learn when a batch was sent and that it has its reply now, both by one clock in seconds."""
+        if now - sent_at <= TARGET_S:
             self.batch_bytes = min(self._most, self.batch_bytes * 2)
-        elif seconds > 2 * TARGET_S:
+        elif now - sent_at > 2 * TARGET_S and sent_at >= self._halved_at:
+            self._halved_at = now
             self.lost()
 
     def lost(self) -> None:

@@ -110,13 +110,22 @@ def test_batches_grow_while_replies_come_soon_and_shrink_when_they_come_late() -
     sizing = Sizing(4 << 10, 1 << 20)
     assert sizing.batch_bytes == FIRST_BYTES
     sizes = []
-    for seconds in (0.1, 0.1, 0.1, 0.1, 1.5, 3.0, 3.0):
-        sizing.landed(seconds)
+    for number, seconds in enumerate((0.1, 0.1, 0.1, 0.1, 1.5, 3.0, 3.0)):
+        sizing.landed(10.0 * number, 10.0 * number + seconds)
         sizes.append(sizing.batch_bytes >> 10)
     assert sizes == [256, 512, 1024, 1024, 1024, 512, 256]
     for _ in range(10):
         sizing.lost()
     assert sizing.batch_bytes == 4 << 10
+
+
+def test_what_holds_up_all_that_is_under_way_halves_the_batches_once() -> None:
+    sizing = Sizing(4 << 10, 1 << 20)
+    for sent_at in (0.0, 0.1, 0.2, 0.3):
+        sizing.landed(sent_at, 3.0)
+    assert sizing.batch_bytes == FIRST_BYTES // 2
+    sizing.landed(3.0, 5.5)
+    assert sizing.batch_bytes == FIRST_BYTES // 4
 
 
 def _link(name: str, policy: Policy | None = None, limit: int | None = None, used: int = 0) -> Link:
