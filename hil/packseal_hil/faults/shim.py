@@ -85,6 +85,10 @@ class Switch:
         """Return the environment of a program that is to have the shim."""
         return {**os.environ, **self._variables}
 
+    def words(self) -> list[str]:
+        """Return what a command that is to have the shim begins with."""
+        return ["env", *(f"{name}={value}" for name, value in self._variables.items())]
+
     def order(self, calls: Call, error: Error, ending: str, *, skip: int = 0, times: int = FOR_EVER) -> None:
         """Let `calls` on files whose path ends so fail, after `skip` of them that go through; `times` 0 only counts."""
         self.lift()

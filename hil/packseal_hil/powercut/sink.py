@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,21 @@ class LocalSink:
         directory: for its key, database and logs; made when it is absent.
         broker: whether agents reach it through mosquitto, on loopback, or by HTTP.
         twin: another sink, closed by now: this one has its key and port, and has received nothing.
+        prefix: words before the sink's command, such as `env` with its variables.
 
     Raises:
         RigError: no broker here.
     """
 
-    def __init__(self, directory: Path, *, broker: bool = False, twin: "LocalSink | None" = None) -> None:
+    def __init__(
+        self, directory: Path, *, broker: bool = False, twin: "LocalSink | None" = None, prefix: Sequence[str] = ()
+    ) -> None:
         self._program = shutil.which("mosquitto", path=BROKER_PATH)
         if broker and self._program is None:
             raise RigError("mosquitto cannot be found: install it")
         directory.mkdir(parents=True, exist_ok=True)
         self._places = Places(directory)
+        self._prefix = prefix
         self._broker: Child | None = None
         self._sink: Child | None = None
         self._reader: sqlite3.Connection | None = None
@@ -77,7 +82,7 @@ class LocalSink:
                 config = places.write_broker(self._places, self.broker_port)
                 self._broker = Child("broker", [str(self._program), "-c", str(config)], self._places["broker.log"])
                 places.wait_for_port(self.broker_port, self._broker.check, START_S)
-            command = [sys.executable, "-c", PROGRAM, "run", "--config", str(self._places.sink_config)]
+            command = [*self._prefix, sys.executable, "-c", PROGRAM, "run", "--config", str(self._places.sink_config)]
             self._sink = Child("sink", command, self._places["sink.log"])
             places.wait_for_port(self.port, self._sink.check, START_S)
         except InputError as error:
