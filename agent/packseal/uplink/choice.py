@@ -1,6 +1,7 @@
 """Choice: which of several links is used, what each has carried, and when a better one is tried again."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,6 +13,8 @@ from packseal.uplink.settings import SyncSettings
 from packseal.uplink.status import LinkStatus
 from packseal.uplink.tally import Tally
 from packseal.uplink.terms import Take
+
+log = logging.getLogger(__name__)
 
 PROBE_S = 20.0
 """For reaching a link and one question over it: twice what Reach needs to give up."""
@@ -43,6 +46,8 @@ class Choice:
         self._tally = tally or Tally()
         self._wall_s = wall_s
         self._idle_since = 0.0
+        self.unrecorded = ""
+        """Why what the links have carried could not be put on record the last time; "" when it could."""
 
     @property
     def several(self) -> bool:
@@ -82,8 +87,12 @@ class Choice:
         try:
             await self._run(lambda: self._tally.put(link.name, days))
         except StorageError as error:
-            return str(error)
-        return ""
+            if str(error) != self.unrecorded:
+                log.warning("%s", error)
+            self.unrecorded = str(error)
+        else:
+            self.unrecorded = ""
+        return self.unrecorded
 
     def answered(self, link: Link) -> None:
         """Note that the sink has given an answer that counts over `link`."""

@@ -98,7 +98,8 @@ class Sync:
 
     def notes(self) -> list[str]:
         """Return what somebody should act on, of every link, used or not, such as a certificate that expires."""
-        return list(dict.fromkeys(note for link in self._choice.links for note in link.uplink.notes))
+        notes = [note for link in self._choice.links for note in link.uplink.notes]
+        return list(dict.fromkeys([*notes, *filter(None, [self._choice.unrecorded])]))
 
     def waiting(self) -> str:
         """Return what waits for another link or another day, and until when; "" when nothing does."""

@@ -1,6 +1,9 @@
 """Budgets, sizes and tallies: every clock is passed in."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -8,13 +11,16 @@ from hypothesis import strategies as st
 
 from packseal.core.errors import StorageError
 from packseal.uplink.budget import BURST_S, STEPS_PER_DAY, Budget, Limits
+from packseal.uplink.choice import Choice
 from packseal.uplink.link import Link, Policy, ranked
 from packseal.uplink.memory import MemoryUplink
 from packseal.uplink.ranges import Ranges, spans
+from packseal.uplink.settings import SyncSettings
 from packseal.uplink.sizing import FIRST_BYTES, Sizing
 from packseal.uplink.tally import Tally
 from packseal.uplink.terms import Carries, Take
 
+T = TypeVar("T")
 DAY_S = 86_400.0
 NOON = 20_000 * DAY_S + DAY_S / 2
 
@@ -90,6 +96,29 @@ def test_a_tally_survives_a_restart_and_a_damaged_one_is_told(tmp_path: Path, ca
     path.with_name("uplinks.json.new").mkdir()
     with pytest.raises(StorageError, match="a restart would forget it"):
         Tally(path).put("lte", {"2026-01-01": 5})
+
+
+def test_volumes_that_cannot_be_put_on_record_are_told_once_until_they_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, link = tmp_path / "gone", _link("lte", limit=64_000_000)
+
+    async def run(call: Callable[[], T]) -> T:
+        return call()
+
+    async def scenario() -> None:
+        choice = Choice([link], run, SyncSettings(), Tally(folder / "uplinks.json"), lambda: NOON)
+        for _ in range(2):
+            link.budget.spend(2_000_000, 0, NOON)
+            assert "a restart would forget it" in await choice.record(link)
+            assert choice.unrecorded
+        assert len(caplog.records) == 1
+        folder.mkdir()
+        link.budget.spend(2_000_000, 0, NOON)
+        assert await choice.record(link) == choice.unrecorded == ""
+
+    asyncio.run(scenario())
+    assert sum(Tally(folder / "uplinks.json").of("lte").values()) >= 6_000_000
 
 
 def test_the_link_that_may_carry_more_is_used_then_the_one_named_first() -> None:
