@@ -80,9 +80,9 @@ def faults(station: Station) -> Iterator[Fault]:
 
 def volume_faults() -> Iterator[Fault]:
     """Yield the faults of what the links' data volumes are put on record in; for a station with a daily budget."""
-    yield from (Fault(AGENT, "data volumes", "uplinks.json.new", Call.WRITE, error, is_told=False) for error in Error)
-    yield Fault(AGENT, "data volumes", "uplinks.json.new", Call.SYNC, Error.EIO, is_told=False)
-    yield Fault(AGENT, "data volumes", "uplinks.json", Call.RENAME, Error.EROFS, is_told=False)
+    yield from (Fault(AGENT, "data volumes", "uplinks.json.new", Call.WRITE, error) for error in Error)
+    yield Fault(AGENT, "data volumes", "uplinks.json.new", Call.SYNC, Error.EIO)
+    yield Fault(AGENT, "data volumes", "uplinks.json", Call.RENAME, Error.EROFS)
 
 
 def meet(station: Station, fault: Fault) -> Row:
@@ -93,8 +93,8 @@ def meet(station: Station, fault: Fault) -> Row:
     switch.order(fault.calls, fault.error, fault.ending, times=fault.times)
     said = _watch(station, lambda: switch.hits, lambda: trouble(station), is_told=fault.is_told)
     wrong = list(_lines(station, since, said))
-    if fault.of == AGENT and said and fault.times == FOR_EVER and station.told().returncode != 1:
-        wrong.append("`packseal status` says that all is well")
+    if fault.of == AGENT and said and fault.times == FOR_EVER and said not in station.told().stdout:
+        wrong.append("`packseal status` does not say it")
     met = switch.hits
     switch.lift()
     if not met:
@@ -132,7 +132,8 @@ def agent_trouble(station: Station) -> str:
     if not status:
         return ""
     uplink = status["uplink"]
-    return str(status["journal"]["last_error"] or ("" if uplink["connected"] else uplink["last_error"]))
+    away = "" if uplink["connected"] else uplink["last_error"]
+    return str(status["journal"]["last_error"] or away or " ".join(uplink["notes"]))
 
 
 def sink_trouble(station: Station) -> str:
