@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from packseal.core.bodies import MAX_ATTRIBUTES, Kind, Lifecycle, LifecycleCode, decode_body, encode_body
-from packseal.core.changes import NOT_SAID, Change, Happening
+from packseal.core.changes import NOT_SAID, Change, Happening, Told, as_said, told_by, untold
 from packseal.core.declared import Declared
 from packseal.core.meter import Meter
 from packseal.core.meter.recovery import recovered
@@ -207,6 +207,18 @@ def test_a_state_made_of_a_snapshot_knows_the_baseline_and_what_was_told() -> No
     assert [r.code for r in meter.untold((STATUS,))] == [LifecycleCode.DECLARED_CHANGED]
     kept = next(r for r in meter.snapshot().readings if r.field is Field.RATED_CAPACITY)
     assert (kept.value, kept.method) == (50, Method.AT_STATUS_CHANGE)
+
+
+def test_how_far_a_log_is_can_be_read_from_its_records() -> None:
+    accident = change(Happening.ACCIDENT, 4, text="fell")
+    corrected = msgspec.structs.replace(REPURPOSED, initial_power_at_80_w=None, accidents=1)
+    first = start(LMT)
+    second = start(corrected, (STATUS, MODULE, accident), state=first.meter.save(), t_s=60)
+    records = [(r, WALL_MS) for r in first.records] + [(r, WALL_MS + 60_000) for r in second.records]
+    told = told_by(records)
+    assert told == Told(as_said(corrected), WALL_MS + 60_000, "c4", WALL_MS + 4)
+    assert untold(told, corrected, (STATUS, MODULE, accident)) == []
+    assert told_by([]) == Told()
 
 
 def test_the_state_stays_small_over_many_changes() -> None:

@@ -4,7 +4,7 @@ Declared data are compared with what the log last said; what happened (a status,
 is a list that only grows. Both are told once: the meter's state, stored with the records, holds how far the log is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 import msgspec
@@ -82,6 +82,28 @@ def untold(told: Told, declared: Declared, changes: Sequence[Change]) -> list[Li
         records.append(Lifecycle(LifecycleCode.STATUS_CHANGED, facts))
         explained.add("status")
     return [*_differences(said, now, explained), *records]
+
+
+def told_by(entries: Iterable[tuple[Lifecycle, int]]) -> Told:
+    """Return how far a log is by its own records, oldest first and each with its UTC time in milliseconds."""
+    told = Told()
+    for entry, wall_ms in entries:
+        facts, said = entry.attributes, dict(told.said or {})
+        names: Sequence[str] = ()
+        if entry.code is LifecycleCode.DECLARED_CHANGED:
+            names = [name for name in Declared.__struct_fields__ if name in facts]
+        elif entry.code is LifecycleCode.STATUS_CHANGED:
+            names = ["status"]
+        elif entry.code is LifecycleCode.ACCIDENT:
+            said["accidents"] = str(int(said.get("accidents", 0)) + 1)
+        for name in names:
+            said[name] = str(facts.get(name, NOT_SAID))
+        if names or said != (told.said or {}):
+            told.said, told.said_ms = {n: v for n, v in said.items() if v != NOT_SAID}, wall_ms
+        change, entered_ms = facts.get("change"), facts.get("entered_ms")
+        if isinstance(change, str) and isinstance(entered_ms, int):
+            told.change, told.change_ms = change, entered_ms
+    return told
 
 
 def _after(told: Told, changes: Sequence[Change]) -> Sequence[Change]:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from packseal import __version__
@@ -12,6 +12,7 @@ from packseal.clock import SystemClock, boot_id
 from packseal.config import Battery, Config
 from packseal.core.bodies import Event, GapCause, Kind, Lifecycle, LifecycleCode
 from packseal.core.chain import Pen, SealedRecord
+from packseal.core.changes import Told, told_by
 from packseal.core.cose import Signer
 from packseal.core.errors import ConfigError, FormatError, StorageError
 from packseal.core.holes import Hole
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 REASON_CHARACTERS = 200
 MOST_RECORDS_BACK = 1000
 """Where a snapshot is looked for: at least one is among as many, unless the battery said nothing at all."""
+PAGE_RECORDS, PAGE_BYTES = 500, 1 << 20
+"""Of the records that are looked through at once."""
 STOPS = (LifecycleCode.AGENT_STOPPED, LifecycleCode.SOURCE_ENDED)
 
 
@@ -43,7 +46,8 @@ STOPS = (LifecycleCode.AGENT_STOPPED, LifecycleCode.SOURCE_ENDED)
 class Found:
     """What the journal knows of a log. `stopped` is None for a new one, `trouble` says why the state is no good.
 
-    `last_ms`: UTC time of its last record; 0 for a new one. `snapshot`: its last, sought only where there is trouble.
+    `last_ms`: UTC time of its last record; 0 for a new one. Where there is trouble also: `snapshot`, its last one, and
+    `told`, how far it is with what was declared and happened.
     """
 
     log_id: bytes
@@ -53,6 +57,7 @@ class Found:
     state: MeterState | None
     trouble: str
     snapshot: Snapshot | None
+    told: Told | None = None
 
 
 def find_log(journal: Journal, signer: Signer, issuer: str, subject: str, kind: LogKind) -> Found:
@@ -68,8 +73,18 @@ def find_log(journal: Journal, signer: Signer, issuer: str, subject: str, kind: 
     except (StorageError, FormatError) as error:
         trouble = str(error)
     last = journal.last(log_id)
-    snapshot = last_snapshot(journal, log_id) if trouble else None
-    return Found(log_id, pen, _how_it_stopped(last), last.wall_ms if last else 0, state, trouble, snapshot)
+    lost = (last_snapshot(journal, log_id), told_by(_entries(journal, log_id))) if trouble else (None, None)
+    return Found(log_id, pen, _how_it_stopped(last), last.wall_ms if last else 0, state, trouble, *lost)
+
+
+def _entries(journal: Journal, log_id: bytes) -> Iterator[tuple[Lifecycle, int]]:
+    """Yield the log's lifecycle entries with their times, oldest first; raises StorageError."""
+    following, end = 0, journal.head(log_id).next_sequence
+    while page := journal.entries(log_id, following, end, PAGE_RECORDS, PAGE_BYTES, urgent=True, snapshots=False):
+        following = page[-1][0] + 1
+        for record in (parse(raw) for _, raw in page):
+            if isinstance(record.body, Lifecycle):
+                yield record.body, record.header.wall_ms
 
 
 def last_snapshot(journal: Journal, log_id: bytes) -> Snapshot | None:
@@ -122,6 +137,9 @@ def open_recorder(
 ) -> Recorder:
     """Return what records one battery, its counters going on from the saved state."""
     state = recovered(found.snapshot) if found.snapshot is not None else found.state
+    if found.told is not None:
+        state = state or MeterState()
+        state.told = found.told
     period_s = driver.period_s or 1.0
     meter = Meter(battery.declared, driver.delivers, period_s, state, battery.gap_s)
     sealer = Sealer(found.pen, meter, config.file.gateway.window_s, found.stopped, found.last_ms)

@@ -5,10 +5,11 @@ import os
 import pty
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,14 @@ def test_the_log_tells_of_each_change_once_and_the_baseline_begins_anew(gateway:
     assert after >= before
     third = gateway.run()[len(first) + len(second) :]
     assert codes(third) == [LifecycleCode.AGENT_STARTED, LifecycleCode.SOURCE_ENDED]
+    with closing(sqlite3.connect(gateway.folder / "journal.db")) as journal, journal:
+        journal.execute("UPDATE log SET state = x'00' WHERE state IS NOT NULL")
+    fourth = gateway.run()[len(first) + len(second) + len(third) :]
+    assert codes(fourth) == [
+        LifecycleCode.AGENT_STARTED,
+        LifecycleCode.METER_RECOVERED,
+        LifecycleCode.SOURCE_ENDED,
+    ]
     assert main(["journal", "verify", "--config", gateway.config]) == 0
 
 
