@@ -27,6 +27,13 @@ SCAN_RECORDS = 2000
 WORTH_RECORDS, WORTH_BYTES = 20, 1 << 16
 """What is dropped at once at least: the gap record that names it takes room too."""
 
+NEVER_MS = 1 << 62
+"""As a time before which records go: all of them, whatever their age."""
+
+CLOCK_SET_MS = 978_307_200_000
+"""2001-01-01. A clock that nobody has set begins at 1970, the epoch, or at 2000, as many a clock chip whose battery has
+run out. Such a record is not half a century old, to be thinned or forgotten as soon as the time is right."""
+
 TEN_S_MS, SIXTY_S_MS = 10_000, 60_000
 
 
@@ -60,14 +67,18 @@ class Found:
 def forget(journal: Journal, log_id: bytes, before_ms: int) -> Step | None:
     """Return the oldest records that the sink has receipted and whose wall time is before `before_ms`, UTC.
 
-    None where there is none; the newest record of a log always stays. Raises StorageError.
+    One whose clock was not set goes with the next one whose clock was. None where there is none; the newest record of a
+    log always stays. Raises StorageError.
     """
     end = min(journal.head(log_id).next_sequence - 1, journal.delivered(log_id))
     first = last = None
     for count, entry in enumerate(journal.records(log_id)):
-        if entry.sequence >= end or entry.wall_ms >= before_ms or count == FORGET_RECORDS:
+        limit = SCAN_RECORDS if last is None else FORGET_RECORDS
+        if entry.sequence >= end or entry.wall_ms >= before_ms or count >= limit:
             break
-        first, last = entry.sequence if first is None else first, entry.sequence
+        first = entry.sequence if first is None else first
+        if _is_old(entry, before_ms):
+            last = entry.sequence
     return None if first is None or last is None else Step((), [(first, last)])
 
 
@@ -78,7 +89,7 @@ def find(journal: Journal, log_id: bytes, how: Urgency, before_ms: int, start: i
         journal: the journal.
         log_id: the log.
         how: THIN_10 or beyond.
-        before_ms: records of this wall time, UTC, and those after them stay.
+        before_ms: records of this wall time, UTC, and those after them stay; so do those whose clock was not set.
         start: where to look from.
 
     Raises:
@@ -95,7 +106,7 @@ def find(journal: Journal, log_id: bytes, how: Urgency, before_ms: int, start: i
         if count == SCAN_RECORDS:
             return Found(found, following, more=True)
         following = entry.sequence + 1
-        if _goes(entry, how):
+        if _goes(entry, how) and _is_old(entry, before_ms):
             found.append(entry)
             size += len(entry.raw)
         if len(found) == (DROP_RECORDS if drops else THIN_RECORDS) or size >= (DROP_BYTES if drops else THIN_BYTES):
@@ -116,6 +127,11 @@ def step(found: Found, how: Urgency) -> Step:
 
     summaries = thin(entries, TEN_S_MS if how is Urgency.THIN_10 else SIXTY_S_MS)
     return Step([*summaries, _gap(GapCause.THINNED, entries)], stretches)
+
+
+def _is_old(entry: SealedRecord, before_ms: int) -> bool:
+    """Whether a record whose wall time is before `before_ms` is that old: not where its clock was not set."""
+    return entry.wall_ms >= CLOCK_SET_MS or before_ms == NEVER_MS
 
 
 def _goes(entry: SealedRecord, how: Urgency) -> bool:

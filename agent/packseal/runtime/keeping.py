@@ -16,14 +16,13 @@ from packseal.core.bodies import GapCause
 from packseal.core.errors import PacksealError
 from packseal.core.holes import Hole
 from packseal.journal import retention
-from packseal.journal.retention import Found, Step, Urgency
+from packseal.journal.retention import NEVER_MS, Found, Step, Urgency
 from packseal.journal.store import LogStats
 from packseal.runtime.desk import Desk
 
 log = logging.getLogger(__name__)
 
 MS_PER_DAY, NS_PER_MS = 86_400_000, 1_000_000
-NEVER_MS = 1 << 62
 DISK_SHARE = 10
 """Of a small disk, a tenth is kept free, whatever `free_disk_mb` says."""
 TOLD_AFTER_S = 30.0
@@ -65,7 +64,7 @@ class Keeper:
         self._desk = desk
         self._keep = keep
         self._recorded: dict[bytes, float] = {}  # when its recorder last asked
-        self._from: dict[tuple[bytes, Urgency], int] = {}
+        self._from: dict[tuple[bytes, Urgency, bool], int] = {}
         self._tell_at = self._retry_at = 0.0
         self.kept: Kept | None = None
 
@@ -126,9 +125,10 @@ class Keeper:
     def _age(self, log_id: bytes) -> Step | None:
         now_ms, keep = self._now_ms(log_id), self._keep
         for how, days in ((Urgency.THIN_60, keep.thin_60s_after_days), (Urgency.THIN_10, keep.thin_10s_after_days)):
-            found = self._find(log_id, how, now_ms - _ms(days))
+            before_ms = now_ms - _ms(days)
+            found = self._find(log_id, how, before_ms)
             if found.entries:
-                return self._take(log_id, how, found)
+                return self._take(log_id, how, before_ms, found)
         return None
 
     def _shrink(self, log_id: bytes, most: Urgency) -> Step | None:
@@ -137,7 +137,7 @@ class Keeper:
                 continue
             found = self._find(log_id, how, NEVER_MS)
             if found.entries:
-                return self._take(log_id, how, found)
+                return self._take(log_id, how, NEVER_MS, found)
             others = (self._find(other, how, NEVER_MS) for other in self._asking() if other != log_id)
             if found.more or any(other.entries or other.more for other in others):
                 return None  # it is another log's turn, or there may still be some further on
@@ -148,13 +148,14 @@ class Keeper:
         return [log_id for log_id, at in self._recorded.items() if time.monotonic() - at < ASKS_WITHIN_S]
 
     def _find(self, log_id: bytes, how: Urgency, before_ms: int) -> Found:
-        found = retention.find(self._desk.journal, log_id, how, before_ms, self._from.get((log_id, how), 0))
+        start = self._from.get((log_id, how, before_ms == NEVER_MS), 0)
+        found = retention.find(self._desk.journal, log_id, how, before_ms, start)
         if not found.entries:
-            self._from[log_id, how] = found.following
+            self._from[log_id, how, before_ms == NEVER_MS] = found.following
         return found
 
-    def _take(self, log_id: bytes, how: Urgency, found: Found) -> Step:
-        self._from[log_id, how] = found.following
+    def _take(self, log_id: bytes, how: Urgency, before_ms: int, found: Found) -> Step:
+        self._from[log_id, how, before_ms == NEVER_MS] = found.following
         return retention.step(found, how)
 
     def _now_ms(self, log_id: bytes) -> int:

@@ -20,7 +20,7 @@ from packseal.core.quantities import Channel, Quantity
 from packseal.core.record import parse
 from packseal.core.sample import ClockQuality, EventCode, Instant, Sample
 from packseal.core.summary import Summary
-from packseal.journal.retention import SCAN_RECORDS, THIN_RECORDS, Step, Urgency, find, forget, step
+from packseal.journal.retention import NEVER_MS, SCAN_RECORDS, THIN_RECORDS, Step, Urgency, find, forget, step
 from packseal.journal.store import Journal
 from packseal.keys.file import FileSigner, create
 
@@ -166,6 +166,32 @@ def test_the_newest_record_stays_though_it_is_receipted(journal: Journal, pen: P
     assert [r.sequence for r in journal.records(LOG)] == [2 * MINUTES - 1]
     for how in (Urgency.THIN_10, Urgency.THIN_60, Urgency.DROP_TELEMETRY, Urgency.DROP_ALL):
         assert not find(journal, LOG, how, LATE_MS).entries
+
+
+@pytest.fixture
+def unset(path: Path, pen: Pen) -> Iterator[Journal]:
+    """An hour and a half of windows: 70 minutes of a clock that nobody has set, then of one that is right."""
+    with Journal.open(path) as journal:
+        journal.begin_log(BATTERY, LOG)
+        for minute in range(90):
+            wall_ms = 60_000 * minute + (WALL_MS if minute >= 70 else 0)
+            at = Instant(60 * minute * 10**9, wall_ms * 10**6, ClockQuality.UNSYNCHRONISED)
+            samples = [Sample(at, {CURRENT: 1.0})]
+            journal.append(LOG, [pen.write(Telemetry(60_000 * minute, wall_ms, 1, 0, columns.pack(samples)), at)])
+        yield journal
+
+
+@pytest.mark.parametrize("how", [Urgency.THIN_10, Urgency.THIN_60])
+def test_what_was_written_before_the_clock_was_set_is_not_thinned_for_its_age(unset: Journal, how: Urgency) -> None:
+    assert not find(unset, LOG, how, WALL_MS).entries
+    assert len(find(unset, LOG, how, NEVER_MS).entries) == THIN_RECORDS
+
+
+def test_what_was_delivered_of_it_stays_until_what_follows_is_old(unset: Journal, signer: FileSigner) -> None:
+    receipt(unset, signer, 89)
+    assert forget(unset, LOG, WALL_MS) is None
+    assert forget(unset, LOG, WALL_MS + 75 * 60_000) == Step((), [(0, 74)])
+    assert forget(unset, LOG, NEVER_MS) == Step((), [(0, 88)])
 
 
 def test_a_search_is_bounded_and_goes_on_where_it_ended(journal: Journal, pen: Pen) -> None:
