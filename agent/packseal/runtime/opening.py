@@ -27,7 +27,7 @@ from packseal.journal.store import Journal, LogKind
 from packseal.runtime.desk import Desk
 from packseal.runtime.keeping import Keeper
 from packseal.runtime.recorder import Recorder
-from packseal.runtime.writer import LogWriter, Store
+from packseal.runtime.writer import RETRY_S, LogWriter, Store
 from packseal_drivers import profile as profiles
 from packseal_drivers.driver import Driver
 from packseal_drivers.registry import open_driver
@@ -165,24 +165,39 @@ def facts(config: Config) -> dict[str, int | str]:
 
 
 class GatewayLog:
-    """The gateway's own log: when the agent ran, and with which configuration."""
+    """The gateway's own log: when the agent ran, and with which configuration.
+
+    What the disk does not take is tried again until AGENT_STOPPED is written: nobody else may write here for months.
+    """
 
     def __init__(self, found: Found, writer: LogWriter, clock: SystemClock) -> None:
         self._pen = found.pen
         self._clock = clock
         self._turn = asyncio.Lock()
+        self._retrying: asyncio.Task[None] | None = None
         self.log_id = found.log_id
         self.writer = writer
 
     async def write(self, code: LifecycleCode, facts: dict[str, int | str]) -> None:
         """Store one entry, or keep it for the next try."""
-        await self._write(Lifecycle(code, facts))
+        await self._write(Lifecycle(code, facts), is_last=code is LifecycleCode.AGENT_STOPPED)
 
     async def note(self, code: EventCode, facts: dict[str, int | str]) -> None:
         """Store one event, or keep it for the next try."""
         await self._write(Event(code, facts))
 
-    async def _write(self, body: Event | Lifecycle) -> None:
+    async def _write(self, body: Event | Lifecycle, *, is_last: bool = False) -> None:
         async with self._turn:
+            if self._retrying is not None:
+                self._retrying.cancel()
+                self._retrying = None
             self.writer.put(Sealed((self._pen.write(body, self._clock.now()),), b""))
-            await self.writer.flush(at_once=True)
+            if not await self.writer.flush(at_once=True) and not is_last:
+                self._retrying = asyncio.create_task(self._retry(), name="gateway's log")
+
+    async def _retry(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_S)
+            async with self._turn:
+                if await self.writer.flush():
+                    return
