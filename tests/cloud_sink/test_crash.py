@@ -110,6 +110,27 @@ def test_sigterm_ends_it_in_good_order(running: SinkProcess, records: list[bytes
     assert all("Traceback" not in line for line in running.said)
 
 
+def test_a_database_that_was_moved_away_gets_no_receipt_until_it_is_back(
+    running: SinkProcess, records: list[bytes]
+) -> None:
+    """SQLite goes on with a file that has lost its name, and nobody would find again what was receipted then."""
+    running.start()
+    assert running.send(records[:4]).refused == ()
+    database = running.folder / "sink.db"
+    database.rename(database.with_name("away"))
+    reply = running.send(records[4:])
+    assert [r.code for r in reply.refused] == [Refusal.BUSY]
+    assert reply.receipts == ()
+    assert "moved or deleted" in reply.refused[0].text
+    assert "moved or deleted" in running.json("/status")["trouble"]
+    database.with_name("away").rename(database)
+    assert running.send(records[4:]).refused == ()
+    assert running.json("/status")["trouble"] == ""
+    running.kill()
+    running.start()
+    assert position(running) == len(records)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
