@@ -63,7 +63,7 @@ class Store:
         with self._database.transaction() as connection:
             known = connection.execute("SELECT issuer, removed_ms FROM gateway WHERE kid = ?", (key.kid,)).fetchone()
             if known is not None and known[1] is None:
-                raise InputError(f"gateway key {key.kid.hex()[:16]} is enrolled already")
+                raise InputError(f"gateway key {key.kid.hex()[:16]} is enrolled already, as {known[0]}")
             if known is not None and known[0] != issuer:
                 raise InputError(
                     f"gateway key {key.kid.hex()[:16]} was enrolled as {known[0]}: use that id or a new key"

@@ -87,8 +87,9 @@ def execute(args: argparse.Namespace) -> int:
     for existing in (path, key):
         if existing.exists():
             raise InputError(f"{existing} exists: move it away or name another directory")
+    gateway = args.gateway or uuid.uuid4().urn
     text = TEMPLATE.format(
-        gateway=args.gateway or uuid.uuid4().urn,
+        gateway=gateway,
         battery=args.battery or uuid.uuid4().urn,
         key=KEY_NAME,
         profile=args.profile,
@@ -103,8 +104,9 @@ def execute(args: argparse.Namespace) -> int:
         raise StorageError(f"cannot write {error.filename or path}: {error.strerror}") from error
     print(f"wrote {path}, {key} and {key.with_suffix('.pub')}")
     print(f"key thumbprint {signer.kid.hex()}")
-    print(f"next: give {key.with_suffix('.pub')} to the sink's operator and edit {path},")
-    print(f"then run packseal doctor --config {path}")
+    print(f"next: edit {path}, run packseal doctor --config {path},")
+    print(f"and give {key.with_suffix('.pub')} to the sink's operator, who enrols it:")
+    print(f"packseal-sink gateway add {key.with_suffix('.pub').name} --id {gateway}")
     return 0
 
 
