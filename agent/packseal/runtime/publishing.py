@@ -40,17 +40,10 @@ def _open(config: Config, settings: Publish, source: "Source") -> "Publisher":
 
         return open_dpp(config, settings, source)
     from packseal.publish.mqtt_json import JsonSettings, MqttJsonPublisher  # noqa: PLC0415
-    from packseal.uplink.mqtt import MqttSettings  # noqa: PLC0415
+    from packseal.runtime.broker import broker_of  # noqa: PLC0415
 
-    broker = MqttSettings(
-        settings.host,
-        settings.port,
-        tls=config.tls(settings.tls),
-        username=settings.username,
-        password_file=config.optional(settings.password_file),
-    )
     json = JsonSettings(
-        broker,
+        broker_of(config, settings),
         settings.prefix,
         settings.live_s,
         settings.home_assistant,

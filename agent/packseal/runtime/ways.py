@@ -53,16 +53,10 @@ def open_uplink(config: Config, settings: config_uplink.Uplink) -> Uplink:
     """
     route = settings.route(config.directory)
     if isinstance(settings, Mqtt):
-        from packseal.uplink.mqtt import MqttSettings, MqttUplink  # noqa: PLC0415 - only gateways that use it pay for it
+        from packseal.runtime.broker import broker_of  # noqa: PLC0415 - only gateways that use it pay for it
+        from packseal.uplink.mqtt import MqttUplink  # noqa: PLC0415 - likewise
 
-        broker = MqttSettings(
-            settings.host,
-            settings.port,
-            tls=config.tls(settings.tls),
-            username=settings.username,
-            password_file=config.optional(settings.password_file),
-        )
-        return MqttUplink(broker, config.file.gateway.id, route=route)
+        return MqttUplink(broker_of(config, settings), config.file.gateway.id, route=route)
     from packseal.uplink.https import HttpsUplink  # noqa: PLC0415
 
     return HttpsUplink(settings.url, config.tls(settings.tls), route=route)

@@ -52,8 +52,8 @@ class Heard:
             self.frames.append((unit, pdu[0]))
 
 
-class _CarefulSocket(FramerSocket):
-    """pymodbus' framer of Modbus/TCP that notes what it meets, and never lets bad bytes end the connection."""
+class _Careful(FramerBase):
+    """A framer of pymodbus that notes what it meets, and never lets bad bytes end the connection."""
 
     def __init__(self, heard: Heard) -> None:
         super().__init__(DecodePDU(False))  # noqa: FBT003 - pymodbus' own
@@ -67,35 +67,19 @@ class _CarefulSocket(FramerSocket):
 
     def handleFrame(self, data: bytes, exp_devid: int, exp_tid: int) -> tuple[int, Any]:  # noqa: N802 - pymodbus' own
         """Return how much of the data is used up, and the answer where it is whole."""
-        return _careful(super().handleFrame, self._heard, data, exp_devid, exp_tid)
+        try:
+            return super().handleFrame(data, exp_devid, exp_tid)
+        except (ModbusException, ValueError, LookupError, struct.error):
+            self._heard.broken += 1  # such as a byte count that does not fit, or a function that nobody knows
+            return len(data), None
 
 
-class _CarefulRtu(FramerRTU):
-    """The same of Modbus RTU."""
-
-    def __init__(self, heard: Heard) -> None:
-        super().__init__(DecodePDU(False))  # noqa: FBT003 - pymodbus' own
-        self._heard = heard
-
-    def decode(self, data: bytes) -> tuple[int, int, int, bytes]:
-        """Take the first frame off the data."""
-        used, unit, transaction, pdu = super().decode(data)
-        self._heard.note(used, unit, pdu)
-        return used, unit, transaction, pdu
-
-    def handleFrame(self, data: bytes, exp_devid: int, exp_tid: int) -> tuple[int, Any]:  # noqa: N802 - pymodbus' own
-        """Return how much of the data is used up, and the answer where it is whole."""
-        return _careful(super().handleFrame, self._heard, data, exp_devid, exp_tid)
+class _CarefulSocket(_Careful, FramerSocket):
+    """That of Modbus/TCP."""
 
 
-def _careful(
-    handle: Callable[[bytes, int, int], tuple[int, Any]], heard: Heard, data: bytes, unit: int, transaction: int
-) -> tuple[int, Any]:
-    try:
-        return handle(data, unit, transaction)
-    except (ModbusException, ValueError, LookupError, struct.error):
-        heard.broken += 1  # such as a byte count that does not fit, or a function that nobody knows
-        return len(data), None
+class _CarefulRtu(_Careful, FramerRTU):
+    """That of Modbus RTU."""
 
 
 class _TlsClient(AsyncModbusTcpClient):
@@ -121,6 +105,8 @@ def make(settings: Modbus, directory: Path, connect_s: float, heard: Heard, hook
         LinkError: a file for TLS cannot be used.
     """
     client: ModbusBaseClient
+    common: dict[str, Any] = {"reconnect_delay": 0, "timeout": connect_s, "retries": 0}
+    common |= {"trace_packet": hooks[0], "trace_connect": hooks[1]}
     if settings.transport == "rtu":
         client = AsyncModbusSerialClient(
             settings.device or "",
@@ -129,11 +115,7 @@ def make(settings: Modbus, directory: Path, connect_s: float, heard: Heard, hook
             parity=settings.parity[0].upper(),
             stopbits=settings.stop_bits,
             handle_local_echo=settings.local_echo,
-            reconnect_delay=0,
-            timeout=connect_s,
-            retries=0,
-            trace_packet=hooks[0],
-            trace_connect=hooks[1],
+            **common,
         )
     elif settings.transport == "tls":
         client = _TlsClient(settings, _context(settings, directory), connect_s, hooks)
@@ -142,11 +124,7 @@ def make(settings: Modbus, directory: Path, connect_s: float, heard: Heard, hook
             settings.host or "",
             port=settings.tcp_port,
             framer=FramerType.RTU if settings.is_rtu else FramerType.SOCKET,
-            reconnect_delay=0,
-            timeout=connect_s,
-            retries=0,
-            trace_packet=hooks[0],
-            trace_connect=hooks[1],
+            **common,
         )
     framer: FramerBase = _CarefulRtu(heard) if settings.is_rtu else _CarefulSocket(heard)
     client.ctx.framer = framer

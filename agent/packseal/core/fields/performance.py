@@ -7,6 +7,7 @@ from packseal.core.quantities import Quantity
 A, B = Update.UP_TO_DATE, Update.STATUS_CHANGE
 RATED = ("rated_capacity_ah",)
 CELLS = ("rated_capacity_ah", "cells_in_series", "chemistry")
+LIMITED = (*CELLS, "cell_voltage_min_v")
 PULSE = (Quantity.PACK_CURRENT_A, Quantity.PACK_VOLTAGE_V)
 POWER = Rules(M("EC 53"), M("EC 53"), C("EC 53"), C("EC 53"))
 POWER_AT = "the declared power; after a change of status the remaining power as it stood then"
@@ -25,26 +26,8 @@ FADES = C("EC 54; DIN: M")
 ROWS = (
     Row(Field.POWER_AT_80, 7, "integer", POWER, B, POWER_AT, (), ("initial_power_at_80_w",)),
     Row(Field.POWER_AT_20, 7, "integer", POWER, B, POWER_AT, (), ("initial_power_at_20_w",)),
-    Row(
-        Field.REMAINING_POWER_AT_80,
-        8,
-        "integer",
-        REMAINING_POWER,
-        A,
-        FROM_RESISTANCE,
-        PULSE,
-        (*CELLS, "cell_voltage_min_v"),
-    ),
-    Row(
-        Field.REMAINING_POWER_AT_20,
-        8,
-        "integer",
-        REMAINING_POWER,
-        A,
-        FROM_RESISTANCE,
-        PULSE,
-        (*CELLS, "cell_voltage_min_v"),
-    ),
+    Row(Field.REMAINING_POWER_AT_80, 8, "integer", REMAINING_POWER, A, FROM_RESISTANCE, PULSE, LIMITED),
+    Row(Field.REMAINING_POWER_AT_20, 8, "integer", REMAINING_POWER, A, FROM_RESISTANCE, PULSE, LIMITED),
     Row(
         Field.POWER_FADE,
         9,
