@@ -43,8 +43,7 @@ def open_driver(
     Raises:
         ConfigError: profile and DBC do not fit, or the settings cannot be used.
     """
-    sampling = profile.profile.sampling
-    period = sampling.period_s if period_s is None else _checked(period_s)
+    period = profile.profile.sampling.period_s if period_s is None else _checked(period_s)
     if isinstance(settings, Plugin):
         from packseal_drivers.plugins import Wiring, open_plugin  # noqa: PLC0415 - one wire's code is enough
 
@@ -60,16 +59,7 @@ def open_driver(
         return _bluetooth(settings, profile.profile, decoders, directory, period, clock)
     if isinstance(settings, Ble):
         raise ConfigError(f"profile {profile.profile.name} does not fit the link: it is not read over Bluetooth")
-    name = profile.profile.name
-    if isinstance(settings, Stream | Recording):
-        from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415 - one wire's code is enough
-
-        link = _replay_link(settings, directory)
-        return StreamDriver(name, link, decoders, period, clock, _recorded_answers(profile.profile))
-    if not profile.profile.request and not profile.profile.pgn:
-        bus = _can_link(settings, decoders.table.keys(), None)
-        return CanDriver(name, bus, decoders, period, sampling.silent_after_s, clock)
-    return _polling(settings, profile.profile, decoders, period, clock)
+    return _frames(settings, profile.profile, decoders, directory, period, clock)
 
 
 def _registers(
@@ -107,6 +97,25 @@ def _bluetooth(
     if isinstance(settings, Recording):
         return opening.open_dump(settings, profile, decoders, directory, period_s, clock)
     raise ConfigError(f'profile {profile.name} does not fit the link: it is read over kind = "ble"')
+
+
+def _frames(
+    settings: SocketCan | PythonCan | Stream | Recording,
+    profile: Profile,
+    decoders: Decoders,
+    directory: Path,
+    period_s: float,
+    clock: Clock,
+) -> Driver:
+    if isinstance(settings, Stream | Recording):
+        from packseal_drivers.stream_driver import StreamDriver  # noqa: PLC0415 - one wire's code is enough
+
+        link = _replay_link(settings, directory)
+        return StreamDriver(profile.name, link, decoders, period_s, clock, _recorded_answers(profile))
+    if profile.request or profile.pgn:
+        return _polling(settings, profile, decoders, period_s, clock)
+    bus = _can_link(settings, decoders.table.keys(), None)
+    return CanDriver(profile.name, bus, decoders, period_s, profile.sampling.silent_after_s, clock)
 
 
 def _polling(

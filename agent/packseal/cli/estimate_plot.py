@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from math import ceil, floor, log10
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packseal.cli import whole_file
 from packseal.cli.estimate_run import Report, Told
 from packseal.core.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 900, 420, 70, 40, 20, 50
 COLOURS = {"A": "#1b7837", "B": "#2166ac", "C": "#b35806"}
@@ -34,6 +38,15 @@ def _png(shown: Sequence[Told], path: Path) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
+    _draw(axes, shown)
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+    plt.close(figure)
+
+
+def _draw(axes: "Axes", shown: Sequence[Told]) -> None:
     days = [t.t_s / DAY_S for t in shown]
     mean = [t.capacity_ah or 0.0 for t in shown]
     axes.fill_between(
@@ -53,11 +66,6 @@ def _png(shown: Sequence[Told], path: Path) -> None:
     axes.set(xlabel="days", ylabel="capacity in Ah")
     axes.grid(color="#dddddd")
     axes.legend()
-    try:
-        figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-    plt.close(figure)
 
 
 def _svg(shown: Sequence[Told]) -> str:
@@ -76,10 +84,6 @@ def _svg(shown: Sequence[Told]) -> str:
         return [f"{x(d):.1f},{y(_end(t, sigmas)):.1f}" for d, t in zip(days, shown, strict=True)]
 
     band = " ".join([*line(1.96), *reversed(line(-1.96))])
-    dots = [
-        f'<circle cx="{x(d):.1f}" cy="{y(t.session.capacity_ah or 0.0):.1f}" r="2.5" fill="{_colour(t)}"/>'
-        for d, t in zip(days, shown, strict=True)
-    ]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"',
         'font-family="sans-serif" font-size="13">',
@@ -88,7 +92,7 @@ def _svg(shown: Sequence[Told]) -> str:
         *(_line(x(d), TOP, x(d), TOP + tall) + _text(x(d), TOP + tall + 18, "middle", f"{d:g}") for d in across),
         f'<polygon points="{band}" fill="#4393c3" fill-opacity="0.25"/>',
         f'<polyline points="{" ".join(line(0.0))}" fill="none" stroke="black" stroke-width="1.5"/>',
-        *dots,
+        *(_dot(x(d), y(t.session.capacity_ah or 0.0), _colour(t)) for d, t in zip(days, shown, strict=True)),
         _text(LEFT + wide / 2, HEIGHT - 8, "middle", "days"),
         *_legend(shown),
     ]
@@ -105,6 +109,10 @@ def _colour(told: Told) -> str:
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#dddddd"/>'
+
+
+def _dot(x: float, y: float, colour: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>'
 
 
 def _text(x: float, y: float, anchor: str, text: str) -> str:

@@ -50,17 +50,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         lines.append(f"registry  NOT TAKEN UP: {registry['trouble']}")
     if status["kept"] is not None:
         lines.append(kept_line(status["kept"]))
-    if uplink is None:
-        lines.append("uplink    none configured: records are only kept")
-    else:
-        state = "connected" if uplink["connected"] else uplink["state"]
-        lines.append(f"uplink    {state}, {uplink['records_outstanding']} records not yet receipted")
-        lines.append(f"          last receipt {uplink['last_receipt'] or 'never'}")
-        if uplink["waiting"] and uplink["waiting"] != state:
-            lines.append(f"          {uplink['waiting']}")
-        lines += _link_lines(uplink["links"])
-        lines += [f"          log {log_id[:8]} does not get on: {why}" for log_id, why in uplink["halted"].items()]
-        lines += [f"          {note}" for note in uplink["notes"]]
+    lines += _uplink_lines(uplink) if uplink else ["uplink    none configured: records are only kept"]
     if (power := status["power"]) is not None:
         trouble = f", NOT HEARD: {power['trouble']}" if power["trouble"] else ""
         lines.append(f"power     {power['state']}, by {power['source']}{trouble}")
@@ -70,6 +60,17 @@ def _lines(status: dict[str, Any]) -> list[str]:
     for publisher in status["publish"]:
         lines += _publisher_lines(publisher)
     return lines
+
+
+def _uplink_lines(uplink: dict[str, Any]) -> list[str]:
+    state = "connected" if uplink["connected"] else uplink["state"]
+    lines = [f"uplink    {state}, {uplink['records_outstanding']} records not yet receipted"]
+    lines.append(f"          last receipt {uplink['last_receipt'] or 'never'}")
+    if uplink["waiting"] and uplink["waiting"] != state:
+        lines.append(f"          {uplink['waiting']}")
+    lines += _link_lines(uplink["links"])
+    lines += [f"          log {log_id[:8]} does not get on: {why}" for log_id, why in uplink["halted"].items()]
+    return lines + [f"          {note}" for note in uplink["notes"]]
 
 
 def _link_lines(links: list[dict[str, Any]]) -> list[str]:

@@ -79,11 +79,7 @@ class Agent:
         async with StatusServer(self.config.socket, lambda: describe(self)), asyncio.TaskGroup() as group:
             code = LifecycleCode.LOG_BEGUN if self.stopped is None else LifecycleCode.AGENT_STARTED
             await self.gateway_log.write(code, opening.facts(self.config))
-            sends = [self.sync.run()] if self.sync else []
-            sends += [self.watch.run()] if self.watch else []
-            sends += [self.registry.run()] if self.registry else []
-            sends += [self._minded(self.power, stop)] if self.power else []
-            syncing = [group.create_task(work, name="sync") for work in sends]
+            syncing = [group.create_task(work, name="sync") for work in self._beside(stop)]
             publishes = [group.create_task(publishing.publish(p), name="publish") for p in self.publishers]
             records = [group.create_task(r.recorder.record(), name="record") for r in self.recordings]
             reads = [group.create_task(r.recorder.read(), name="read") for r in self.recordings]
@@ -106,6 +102,12 @@ class Agent:
                 await asyncio.gather(self._drain(), publishing.finish(self.publishers, drain_s))
             for task in (*publishes, *syncing):
                 task.cancel()
+
+    def _beside(self, stop: asyncio.Event) -> list[Coroutine[None, None, None]]:
+        """Return what runs beside the recording, until it is cancelled."""
+        parts = (self.sync, self.watch, self.registry)
+        works = [part.run() for part in parts if part is not None]
+        return [*works, self._minded(self.power, stop)] if self.power else works
 
     def _minded(self, power: "PowerWatch", stop: asyncio.Event) -> Coroutine[None, None, None]:
         from packseal.runtime.power import Actions  # noqa: PLC0415 - only gateways with a signal pay for it

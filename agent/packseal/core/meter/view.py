@@ -59,11 +59,8 @@ class Viewer:
         mono_ns, wall_ns, quality = sample.at
         get = sample.values.get
         voltage_v = get(VOLTAGE)
-        hottest_c = coldest_c = lowest_v = highest_v = None
-        if self._reads_extremes:
-            hottest_c, coldest_c = get(HOTTEST), get(COLDEST)
-        if self._reads_cells:
-            lowest_v, highest_v = get(LOWEST), get(HIGHEST)
+        hottest_c, coldest_c = (get(HOTTEST), get(COLDEST)) if self._reads_extremes else (None, None)
+        lowest_v, highest_v = (get(LOWEST), get(HIGHEST)) if self._reads_cells else (None, None)
         cell_v = voltage_v / self._series if voltage_v is not None and self._series is not None else None
         if self._walks_sensors:
             hottest_c, coldest_c = _widened(sample, Quantity.TEMPERATURE_C, hottest_c, coldest_c)
