@@ -146,7 +146,10 @@ def _gateway_add(args: argparse.Namespace) -> None:
     except OSError as error:
         raise InputError(f"cannot read {args.public_key}: {error.strerror}") from error
     with _store(configuration) as store:
-        gateway = store.add_gateway(pem, issuer, args.name, time.time_ns() // 1_000_000)
+        try:
+            gateway = store.add_gateway(pem, issuer, args.name, time.time_ns() // 1_000_000)
+        except InputError as error:
+            raise InputError(f"{args.public_key}: {error}") from error
     print(f"enrolled {gateway.issuer} with {gateway.key.algorithm.name} key {gateway.key.kid.hex()}")
 
 
