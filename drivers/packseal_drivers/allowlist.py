@@ -10,7 +10,7 @@ from packseal_drivers.framing.isotp import CLASSIC_BYTES, CONTINUE, FLOW_CONTROL
 Protocol = Literal["uds", "obd", "j1939", "sdo"]
 
 EFF_FLAG = 0x8000_0000  # linux/can.h
-SFF_MASK, EFF_MASK = 0x7FF, 0x1FFF_FFFF
+SFF_MASK, EFF_MASK = 0x7FF, 0x1FFF_FFFF  # likewise
 
 READ_DATA, READ_FAULTS, TESTER_PRESENT = 0x22, 0x19, 0x3E  # ISO 14229-1
 OBD_READS = (0x01, 0x09)  # SAE J1979: current data, vehicle information
@@ -18,19 +18,19 @@ LOWEST_DIAGNOSTIC = 0x680
 """Control frames and CANopen lie below; ISO 15765-4 uses 0x7DF to 0x7EF, BMW 0x6F1, Renault 0x79B."""
 FUNCTIONAL = 0x7DF  # ISO 15765-4: every ECU hears it
 DIAGNOSTIC_FORMATS = (0xDA, 0xDB, 0xCD, 0xCE)  # ISO 15765-2: normal fixed and mixed, physical and functional
-FUNCTIONAL_FORMATS = (0xDB, 0xCD)
+FUNCTIONAL_FORMATS = (0xDB, 0xCD)  # of these
 
 REQUEST_FORMAT, MANAGEMENT_FORMAT = 0xEA, 0xEC  # SAE J1939-21: PGN 59904, and TP.CM of PGN 60416
-REQUEST_BYTES = 3
-CLEAR_TO_SEND, END_OF_MESSAGE_ACK = 17, 19
-GLOBAL = 0xFF
+REQUEST_BYTES = 3  # a request is the PGN that is asked for
+CLEAR_TO_SEND, END_OF_MESSAGE_ACK = 17, 19  # control bytes of TP.CM
+GLOBAL = 0xFF  # the destination that means all
 ADDRESS_CLAIMED, BROADCAST = 0xEE00, 0xF000  # PGNs: from BROADCAST on, parameters that are sent to all
 MAX_PGN = 0x1_FFFF  # both data pages
 CLEARS_FAULTS = (0xFECC, 0xFED3)
 """SAE J1939-73, DM3 and DM11: to ask for them is to clear the trouble codes."""
 
 SDO_BASE, SDO_NODES = 0x600, 127  # CiA 301: node n is asked at 0x600 + n
-UPLOAD, SEGMENTS, ABORT = 0x40, (0x60, 0x70), 0x80
+UPLOAD, SEGMENTS, ABORT = 0x40, (0x60, 0x70), 0x80  # CiA 301 §7.2.4.3: a client's first byte; segments by toggle bit
 
 
 def can_address(can_id: int) -> int:

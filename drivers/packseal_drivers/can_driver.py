@@ -18,6 +18,7 @@ TICK_S = 0.01
 """Half the latency budget of a 50 Hz signal, at 80 frames a wake-up on a full 1 Mbit/s bus (docs/performance.md)."""
 
 RETRY_MIN_S, RETRY_MAX_S = 0.25, 5.0
+"""An interface that is gone is tried again soon, then less and less often; one that is back is heard within seconds."""
 
 
 class CanLink(Protocol):

@@ -15,6 +15,7 @@ from packseal_drivers.decoding import Decoders
 
 LOOK_NS, EVERY_NS = 10 * NS_PER_S, 300 * NS_PER_S
 AGAIN_NS = 3600 * NS_PER_S
+"""How long one look is, how often there is one, and how soon it is told again at the earliest."""
 RETURNS = 6
 """So often away and back within one look: a value that is calibrated jumps once."""
 TRIES = 50

@@ -22,12 +22,14 @@ LATE_NS = PENDING_NS
 """So long after its time an answer is still taken."""
 
 BACK_OFF_NS, SELDOM_NS = NS_PER_S // 2, 60 * NS_PER_S
+"""An ECU that fails to answer is left alone for the first, then twice as long each time, up to the second."""
 SILENT_AFTER = 3  # requests without an answer, one after another
 YIELD_NS = 5 * NS_PER_S
 """When someone else is heard asking this ECU, such as a workshop's tester, we wait for so long."""
 CLASH_NS = NS_PER_S
 """A second answer within this time after the first is from a second device."""
 AGAIN_NS, CLASH_AGAIN_NS = 60 * NS_PER_S, 3600 * NS_PER_S
+"""Silence, and a second device, are told again no sooner: every notice seals a window."""
 
 NEGATIVE, PENDING, BUSY = 0x7F, 0x78, 0x21  # ISO 14229-1, and annex A.1
 SUPPRESSED = b"\x3e\x80"  # tester present, no answer wanted (ISO 14229-1 §9.2.2)

@@ -16,12 +16,14 @@ from packseal_drivers.lines import Pgn
 OWN = 0xFA
 """Off-board diagnostic-service tool 2, of the preferred addresses of SAE J1939, industry group 0."""
 ACKNOWLEDGEMENT = 0xE800  # SAE J1939-21, PGN 59392: byte 0 says how, bytes 5 to 7 about which PGN
-POSITIVE = 0
+POSITIVE = 0  # of byte 0
 ANSWER_NS = 1_250_000_000  # T3 of SAE J1939-21
 SLOT_NS = NS_PER_S // 4
 """Two questions on one bus are at least so far apart."""
 SELDOM_NS = 600 * NS_PER_S
+"""A group that nobody sends is asked for half as often each time, but so often at least."""
 CLASH_AGAIN_NS = 3600 * NS_PER_S
+"""That another one has our address is told again no sooner."""
 
 
 @dataclass(slots=True)

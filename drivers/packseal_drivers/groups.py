@@ -24,13 +24,14 @@ from packseal_drivers.framing.j1939 import (
 from packseal_drivers.lines import Pgn
 
 RTR_FLAG = 0x4000_0000  # linux/can.h
-GROUP_MASK, SOURCE_MASK = 0x03FF_FF00, 0xFF
+GROUP_MASK, SOURCE_MASK = 0x03FF_FF00, 0xFF  # SAE J1939-21: PGN and source address in a 29-bit id
 FORMAT_MASK = 0x03FF_0000
 """Of a PDU1 group, whose second byte is the destination; the transfers' are of these."""
-PDU1_BELOW = 0xF000
+PDU1_BELOW = 0xF000  # SAE J1939-21: PDU formats below 240 have a destination
 SILENT_NS = 10 * NS_PER_S
 """A node that is silent for so long no longer holds its groups."""
 PER_PERIOD = 3
+"""Of a group that is asked for: its node holds it over so many periods of asking."""
 
 
 class Groups:

@@ -10,12 +10,13 @@ RX_OVERFLOW, WARNING, PASSIVE, ACTIVE = 0x01, 0x0C, 0x30, 0x40
 ERR_FLAG = 0x2000_0000
 
 DROPS_TOLD_NS = 60 * NS_PER_S
+"""Lost frames are told together, once a minute: every notice seals a window."""
 AGAIN_NS = 10 * NS_PER_S
 """A bus that flaps is told of at most so often with each code: every notice seals a window."""
 CALM_NS = 10 * NS_PER_S
 """Not every controller says that it is well again: so long without an error frame, while frames come, says it too."""
 
-REASON_CHARACTERS = 200
+REASON_CHARACTERS = 200  # of another program's error, in a record
 
 _STATES = {
     EventCode.BUS_OFF: LinkState.BUS_OFF,

@@ -26,8 +26,8 @@ MAX_CHANNELS = 1000
 """Of one line: more than any pack has cells in series."""
 
 MAX_ANSWER_BYTES = 4095  # ISO 15765-2, classic first frame: 12 bits of length
-MAX_ID = 0x1FFF_FFFF
-MIN_PERIOD_S = 0.1
+MAX_ID = 0x1FFF_FFFF  # 29 bits
+MIN_PERIOD_S = 0.1  # two such requests fill the rate of a bus, poller.PER_SECOND
 SDO_ANSWER_BASE = 0x580  # CiA 301 §7.3.3: node n answers at 0x580 + n
 NOWHERE = -1
 MIN_ASK_S = 1.0

@@ -21,7 +21,7 @@ BLOCK_SIZE = SEPARATION = 0
 """ISO 15765-4: a tester lets the ECU send all of its answer, as fast as it can."""
 
 FIRST_PHYSICAL_ANSWER, LAST_PHYSICAL_ANSWER = 0x7E8, 0x7EF  # ISO 15765-4, legislated diagnostics
-ANSWER_OFFSET = 8
+ANSWER_OFFSET = 8  # likewise: who is asked at 0x7E0 answers at 0x7E8
 
 
 class Poller:

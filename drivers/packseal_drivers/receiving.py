@@ -10,7 +10,7 @@ import struct
 from errno import EAGAIN, EINTR
 from typing import Any
 
-BATCH = 64
+BATCH = 64  # datagrams: what a full 1 Mbit/s bus brings in 8 ms
 CONTROL_BYTES = 64  # a timestamp of 32 and a drop counter of 24
 MSG_DONTWAIT = socket.MSG_DONTWAIT
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h; its control message has the same number

@@ -13,10 +13,12 @@ FACTORS = (0.001, 0.01, 0.1, 10, 100, 1000)
 TOLERANCE = 0.02
 """Of the factor: a cell's voltage moves by less between two samples, and a power of ten is rarely met by chance."""
 STAYS_TOLERANCE = 0.05
+"""Of the value after the jump: what follows it may be so far away."""
 STAYS, STAYS_NS = 5, 2 * NS_PER_S
 """So many samples in a row at the new scale, over so long; a single one is a fault of its own and no change of unit."""
 WITHIN_NS = 10 * NS_PER_S
 AGAIN_NS = 3600 * NS_PER_S
+"""A value is compared with none that is older than the first; a quantity is told of again no sooner than the second."""
 
 LEAST = {
     Quantity.CELL_VOLTAGE_V: 0.001,

@@ -21,6 +21,8 @@ BACK_OFF_NS, SELDOM_NS = NS_PER_S // 2, 60 * NS_PER_S
 SILENT_AFTER = 3
 YIELD_NS = 5 * NS_PER_S
 AGAIN_NS = 60 * NS_PER_S
+"""As `ecu.py` has them: pauses after a failure, least and greatest; missed answers that are silence; how long a foreign
+client is made way for; how soon silence is told again."""
 
 
 @dataclass(slots=True)

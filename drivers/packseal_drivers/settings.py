@@ -8,7 +8,9 @@ import msgspec
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 MAX_CONNECTIONS = 16
+"""More than most adapters hold at a time."""
 MAX_TURN_S = 600
+"""A longer turn would leave those that wait silent for as long."""
 
 
 class SocketCan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="socketcan"):
@@ -53,10 +55,10 @@ class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
 
 MODBUS_PORT, MODBUS_TLS_PORT = 502, 802
 """MODBUS Messaging on TCP/IP V1.0b §4.3.2, MODBUS/TCP Security §5."""
-MAX_UNIT, MAX_SERIAL_UNIT = 255, 247
+MAX_UNIT, MAX_SERIAL_UNIT = 255, 247  # MODBUS over Serial Line V1.02 §2.2
 MAX_STRING = 128
 MAX_TIMEOUT_S = 60.0
-PORTS = 0xFFFF
+PORTS = 0xFFFF  # RFC 9293 §3.1: 16 bits
 
 
 class Modbus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="modbus", kw_only=True):

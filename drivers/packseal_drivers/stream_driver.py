@@ -17,8 +17,8 @@ from packseal_drivers.sampler import Sampler
 if TYPE_CHECKING:
     from packseal_drivers.answers import Answers
 
-RETRY_S = 0.2
-FAR_NS = 1 << 62
+RETRY_S = 0.2  # until the other program has opened its socket
+FAR_NS = 1 << 62  # after any time of a recording
 
 
 class ReplayLink(Protocol):

@@ -30,9 +30,9 @@ MAX_HELD_RANGES = 2048
 """Of one log in one reply, the lowest ones: a reply over a poor link stays below 24 kB for each log."""
 
 RECEIPT_KIND = 6
-BATCH, POSITION, EARLY = 1, 2, 3
+BATCH, POSITION, EARLY = 1, 2, 3  # these and RECEIPT_KIND: key 1, as above
 MORE = 3  # the key of what only some requests and replies say
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 3  # ZSTD_CLEVEL_DEFAULT, zstd.h
 
 
 class Refusal(IntEnum):

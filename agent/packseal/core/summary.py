@@ -21,7 +21,7 @@ from packseal.core.sample import ClockQuality, Flaw
 MAX_ROWS = 20_000
 """Two weeks of minutes, or two days of 10 s: bounds the work of unfolding a record."""
 
-MAX_PERIOD_MS = 86_400_000
+MAX_PERIOD_MS = 86_400_000  # a day
 COLUMN_PARTS, FLAW_PARTS = 7, 5
 
 

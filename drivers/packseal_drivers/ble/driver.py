@@ -21,6 +21,7 @@ from packseal_drivers.health import Health
 from packseal_drivers.sampler import Sampler
 
 ANSWER_S = 2.0
+"""So long an answer is waited for: a whole one takes some connection intervals, mostly of less than 0.1 s."""
 QUIET_S = 0.15
 """After an answer that did not come whole: what was late of it must not fall into the next one's window."""
 SETTLE_S = 0.5
@@ -122,8 +123,7 @@ class BleDriver:
         self._sampler = Sampler(lenient(decoders), pace.period_s, counts)
         self._health = Health(counts, pace.silent_after_s)
         self._watch = FlawWatch(counts)
-        self._cut = 0
-        self._heard_ns = self._asked_ns = 0
+        self._cut = self._heard_ns = self._asked_ns = 0
 
     async def batches(self) -> AsyncGenerator[Sequence[Sample | Notice], None]:
         """Yield samples and notices for ever; a battery that is gone is looked for again and again."""

@@ -18,6 +18,7 @@ from packseal_drivers.profile import ProfileFile
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 MAX_BYTES = 8 << 20
+"""No more is read: what is larger is none of ours."""
 
 
 def key(file: ProfileFile) -> str:

@@ -7,8 +7,8 @@ none. Linear scaling comes after it. Two's complement, floats and byte order are
 from collections.abc import Callable
 from math import inf, nan
 
-WORD_BITS = 16
-DIGIT_BITS = 4
+WORD_BITS = 16  # a Modbus register
+DIGIT_BITS = 4  # of BCD
 
 # ISO/IEEE 11073-20601 §F.8, SFLOAT: 4 bits exponent, 12 bits mantissa, both two's complement
 MANTISSA_BITS, MANTISSA_MASK = 12, 0xFFF

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from cantools.database.can import Database, Message
 
 EXTENDED = 0x8000_0000  # CAN_EFF_FLAG, linux/can.h
-FLOAT_BITS = (16, 32, 64)
-MAX_NAMED = 8
+FLOAT_BITS = (16, 32, 64)  # IEEE 754 binary16, 32 and 64
+MAX_NAMED = 8  # findings and names in one message
 
 log = logging.getLogger(__name__)
 

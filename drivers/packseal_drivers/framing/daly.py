@@ -13,6 +13,8 @@ OVERHEAD = 5
 MAX_CELLS, MAX_SENSORS = 32, 8
 SENSORS_AT, STATUS_AT = 2 * 0x20, 2 * 0x28
 CELL_COUNT_AT, SENSOR_COUNT_AT = 2 * 0x31, 2 * 0x32
+"""One question brings all 62 registers, with 5 bytes around them. The map has room for 32 cells and 8 sensors;
+`…_AT` are bytes, of the registers 0x20, 0x28, 0x31 and 0x32."""
 
 PARTS = ("cells", "temperatures", "status")
 

@@ -28,6 +28,7 @@ TEMPERATURES = {"GENERIC": "temperatures", "CELL": "temperatures", "CELL_MAX": "
                 "CELL_MIN": "temperature_min"}  # fmt: skip
 """By the sensor's type; those of MOSFETs, boards, heaters, balancers and the air around are none of the battery's."""
 MAX_SENSORS = 32
+"""This and MAX_CELLS bound what one sample takes."""
 PARTS = (*NUMBERS, CELLS, "temperatures", "temperature_max", "temperature_min")
 
 

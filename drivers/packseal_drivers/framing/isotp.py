@@ -9,14 +9,14 @@ from enum import Enum
 
 MAX_BYTES = 4095
 """The greatest length of a first frame without the 32-bit escape; no reading of a battery is longer."""
-CLASSIC_BYTES = 8
+CLASSIC_BYTES = 8  # of a frame of classic CAN
 CONSECUTIVE_NS = 1_000_000_000
 """N_Cr, ISO 15765-2: the longest wait for the next consecutive frame."""
 TRANSFER_NS = 10_000_000_000
 """Of a whole transfer: 585 frames at the slowest STmin of 127 ms would be longer, but no ECU of ours sends so many."""
 
 SINGLE, FIRST, CONSECUTIVE, FLOW_CONTROL = range(4)  # the high half of the first byte
-CONTINUE = 0x30
+CONTINUE = 0x30  # flow control: continue to send
 PADDING = 0x00  # as an ELM327 pads; receivers ignore it
 
 

@@ -14,7 +14,7 @@ from packseal_drivers.framing.burst import Burst, Notification, Reading
 
 BASIC, CELLS = 0x03, 0x04
 START, READ, END = 0xDD, 0xA5, 0x77
-OVERHEAD = 7
+OVERHEAD = 7  # of a frame, around its data
 STATUS_BYTES = 23
 """Of the basic information before the temperatures; byte 21 counts the cells, byte 22 the sensors."""
 MAX_CELLS, MAX_SENSORS = 32, 8
@@ -22,6 +22,7 @@ CELL_COUNT_AT, SENSOR_COUNT_AT = 21, 22
 CURRENT_AT = 2
 TENTHS = 0x80
 GOOD = 0x00
+"""Bytes of the basic information; the flag of large models; the status of an answer without an error."""
 
 PARTS = ("status", "temperatures", "cells")
 """Behind the 23 bytes of `status` as they came: current (signed) and charge, 4 bytes each, always in hundredths."""

@@ -25,6 +25,7 @@ VOLTAGE_AT, POWER_AT, CURRENT_AT = 118 - STATUS_AT, 122 - STATUS_AT, 126 - STATU
 AVERAGE_REACH_MV, DELTA_REACH_MV = 5, 20
 """What the BMS says of all cells was computed at another moment than the cells were measured."""
 POWER_REACH, POWER_REACH_MW = 0.02, 5000
+"""Likewise of the power against voltage times current: relative, and in mW."""
 MODULE = (COMMAND, b"AT\r\n")
 
 PARTS = ("cells", "status")

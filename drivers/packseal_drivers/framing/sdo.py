@@ -7,19 +7,21 @@ and no node can make it keep more than one object of 4,095 bytes.
 from dataclasses import dataclass
 from enum import Enum
 
-CLASSIC_BYTES = 8
+CLASSIC_BYTES = 8  # every SDO frame has all of them
 MAX_BYTES = 4095
 """A battery's longest objects are names of some dozen characters."""
-SEGMENT_BYTES = 7
+SEGMENT_BYTES = 7  # behind the command byte
 SEGMENT_NS = 1_000_000_000
 """The longest wait for the next segment; CiA 301 leaves it to the client."""
 TRANSFER_NS = 10_000_000_000
+"""The longest wait for the end of an object: 585 segments at 17 ms each."""
 
 SEGMENT, DOWNLOADED_SEGMENT, UPLOAD, DOWNLOADED, ABORT, BLOCK_DOWNLOAD, BLOCK_UPLOAD = 0, 1, 2, 3, 4, 5, 6
 """The server's command specifiers: the three high bits of the first byte."""
 TOGGLE, LAST = 0x10, 0x01
 EXPEDITED, SIZED = 0x02, 0x01
 UPLOAD_REQUEST = 0x40
+"""Bits of the first byte: of a segment, and of an upload's beginning; and the client's command that begins one."""
 
 NO_SUCH_LENGTH, TIMED_OUT, TOGGLE_WRONG = 0x0607_0010, 0x0504_0000, 0x0503_0000  # abort codes, CiA 301 table 22
 

@@ -29,6 +29,7 @@ SEARCH_S = 20.0
 CONNECT_S = 60.0
 """The library tries several times by itself."""
 UPDATE_S = 20.0
+"""One reading: the library waits for each answer, and asks again, by itself."""
 EXTRA = "profile aiobmsble/any needs Python 3.12 or newer and another package: pip install 'packseal[ble-bms]'"
 
 

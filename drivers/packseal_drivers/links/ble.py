@@ -26,6 +26,8 @@ AGAIN_S = 10.0
 CONNECT_S = 20.0
 CLOSE_S = 5.0
 OPERATION_S = 5.0
+"""Of a connection to be made, of its end, and of one read, write or subscription: Bluetooth itself may take 32 s to
+tell of a loss (supervision timeout, Core 5.4 vol. 4 part E §7.8.12)."""
 BACKLOG = 1024
 """Notifications that wait to be taken; a driver takes them several times a second."""
 

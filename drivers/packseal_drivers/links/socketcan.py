@@ -15,14 +15,14 @@ from packseal_drivers.receiving import Receiver, ask_for_times
 
 RECEIVE_BUFFER_BYTES = 1 << 20  # 2 s of a full 1 Mbit/s bus at 800 B per frame in the kernel's count
 EFF_FLAG, RTR_FLAG, ERR_FLAG = 0x8000_0000, 0x4000_0000, 0x2000_0000  # linux/can.h
-EFF_MASK, SFF_MASK = 0x1FFF_FFFF, 0x7FF
+EFF_MASK, SFF_MASK = 0x1FFF_FFFF, 0x7FF  # likewise
 CAN_RAW_ERR_FILTER = 2  # linux/can/raw.h; Python has no name for it everywhere
 ALL_ERRORS = 0x1FFF_FFFF  # CAN_ERR_MASK, linux/can.h
 MAX_FILTERS = 512  # CAN_RAW_FILTER_MAX, linux/can/raw.h
 FRAME = struct.Struct("=IB3x64s")
 CLASSIC = struct.Struct("=IB3x8s")
 SIZES = (16, 72)  # of struct can_frame and struct canfd_frame
-HEAD_BYTES = 8
+HEAD_BYTES = 8  # of both, before the data
 
 
 class SocketCanLink:

@@ -5,11 +5,11 @@ Application Protocol Specification V1.1b3, the sections named.
 """
 
 READ_COILS, READ_DISCRETE, READ_HOLDING, READ_INPUT = 1, 2, 3, 4  # §6.1 to §6.4
-MAX_BITS, MAX_WORDS = 2000, 125
+MAX_BITS, MAX_WORDS = 2000, 125  # §6.1, §6.3
 ENCAPSULATED, READ_DEVICE_ID = 0x2B, 0x0E  # §6.21
-DEVICE_ID_CODES = (1, 2, 3, 4)
-READ_BYTES, DEVICE_ID_BYTES = 5, 4
-ADDRESSES = 0x1_0000
+DEVICE_ID_CODES = (1, 2, 3, 4)  # §6.21: basic, regular, extended, one object
+READ_BYTES, DEVICE_ID_BYTES = 5, 4  # of the two kinds of request
+ADDRESSES = 0x1_0000  # §4.4
 BROADCAST = 0
 LAST_SERIAL_UNIT, LAST_UNIT = 247, 255
 """MODBUS over Serial Line V1.02 §2.2: 0 is heard by all, 248 to 255 are reserved; a TCP device may have 0 and 255."""

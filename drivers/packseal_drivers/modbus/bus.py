@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 CONNECT_S = 5.0
 RETRY_MIN_S, RETRY_MAX_S = 0.25, 5.0
+"""A connection that cannot be made within CONNECT_S is tried again soon, then less and less often."""
 DEAF_AFTER = 4
 """So many requests in a row without a single byte: a TCP connection may be half open, so it is made anew."""
 CHARACTERS_QUIET, FASTEST_QUIET_S = 3.5, 0.00175
 """MODBUS over Serial Line V1.02 §2.5.1.1: between two frames; above 19200 bit/s a fixed time."""
-BITS_PER_CHARACTER = 11
-EXCEPTION_FLAG = 0x80
-
+BITS_PER_CHARACTER = 11  # start, 8 of data, parity or a second stop, stop: V1.02 §2.5.1
+EXCEPTION_FLAG = 0x80  # of a function code: MODBUS Application Protocol V1.1b3 §7
 SECOND_S = 0.01
 """How long a second answer is waited for: two devices with one unit id begin to answer at about the same time."""
 Fault = Literal["unanswered", "cut", "unexpected", "short", "doubled"]

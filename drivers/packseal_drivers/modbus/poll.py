@@ -15,7 +15,9 @@ NOT_THERE = (ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE)
 GATEWAY = (NO_PATH, TARGET_SILENT)
 """A gateway says this in the name of a unit that is not there."""
 SELDOM_NS = 600 * NS_PER_S
+"""What is declined is asked for half as often each time, but so often at least: an update may bring it."""
 SILENT_MIN_S, SILENT_MAX_S = 0.5, 60.0
+"""A silent unit is left alone for the first, then twice as long each time, up to the second."""
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ OBJECTS = {0: "maker", 1: "product", 2: "version", 3: "address", 4: "name", 5: "
 SUM_SHARE = 0.05
 """So far from the pack's voltage, of it, the sum of its cells may be."""
 LEAST_CELL_V, GREATEST_CELL_V = 1.0, 5.0
+"""Beyond what any lithium or sodium cell has in use, from LTO empty to NMC full."""
 
 
 class UnitSilentError(Exception):

@@ -12,6 +12,7 @@ SURE = 2
 CLEAN_POLLS = 5
 """So many polls without a second answer, and the values are believed again."""
 AGAIN_NS = 3600 * NS_PER_S
+"""It is told again no sooner: every notice seals a window."""
 
 
 class Voices:

@@ -15,12 +15,13 @@ from packseal_drivers.sampler import Sampler
 
 PDU2 = 0xF0
 """From this format on, the low byte of a group is its own; below, it is a destination."""
-FAR_NS = 1 << 62
+FAR_NS = 1 << 62  # after any time of a recording
 SHORT_SHARE = 0.25
 """More frames shorter than the profile says: they are others of the same id."""
 UNUSABLE_SHARE = 0.6
 """More values out of range: likewise. A battery in trouble, or without contactor, still says most of them rightly."""
 NEAR_SHARE = 0.5
+"""With less of what proves a profile there it is not even shown as near."""
 _MESSAGE = re.compile(rb"^BO_ (\d+) ", re.MULTILINE)
 
 

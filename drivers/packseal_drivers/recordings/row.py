@@ -7,15 +7,15 @@ from packseal.core.errors import InputError
 from packseal.core.sample import NS_PER_S
 
 EFF_FLAG, ERR_FLAG = 0x8000_0000, 0x2000_0000  # linux/can.h
-SFF_MASK, EFF_MASK = 0x7FF, 0x1FFF_FFFF
+SFF_MASK, EFF_MASK = 0x7FF, 0x1FFF_FFFF  # likewise
 MAX_DATA = 64  # CAN FD
 MAX_TIME_NS = 1 << 62  # the year 2116
 
-KEPT = 5
+KEPT = 5  # texts of what was wrong; the rest is counted
 HOPELESS = 100
 """So many bad lines before the first good one: the file is something else."""
 
-NANO_DIGITS = 9
+NANO_DIGITS = 9  # behind the point of a second
 
 
 class Row(NamedTuple):

@@ -1,8 +1,8 @@
 """The check of the BMS's state of health against ours.
 
 Apart by more than `max(3, 3 * sd)` points in a session that measured the capacity: doubtful; in three such sessions in
-a row: contradicted. A claim 5 points too high, the tolerance
-of UN GTR 22, must not pass, and an honest one of whole percents must; `sd` holds the systematic terms.
+a row: contradicted. A claim 5 points too high, the tolerance of UN GTR 22, must not pass, and an honest one of whole
+percents must; `sd` holds the systematic terms.
 """
 
 import msgspec

@@ -14,9 +14,11 @@ from packseal.core.capacity.limits import Limits
 POINTS = 41
 STEPS = [n / (POINTS - 1) for n in range(POINTS)]
 LEAST_POINTS = 12
+"""A curve needs so many points of one pass."""
 SLOW_C_RATE = 1 / 8
 """A charge as slow as this is near the open-circuit voltage by itself."""
 REST_SD_V, LOAD_SD_V = 0.008, 0.010
+"""How well a learnt voltage is known again, at rest and at a steady current: docs/state-of-health.md, anchors."""
 AGED_SD_V = 0.0004
 """Per full equivalent cycle since it was learnt, up to MOST_AGED_V: the curve moves as the battery ages."""
 MOST_AGED_V = 0.06

@@ -4,6 +4,7 @@ from packseal.core.capacity.limits import Limits
 from packseal.core.capacity.tracked import TrackerState
 
 NEAR_EMPTY_V = 0.02
+"""A discharge that ends so little above the cut-off has come to it."""
 FARTHEST = 0.015
 """Of the charge: so far the end of a discharge may be carried on along its slope to the cut-off."""
 STEEP_V = 3.0

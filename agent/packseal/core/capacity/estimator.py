@@ -22,17 +22,23 @@ JUMPS = {Grade.A: 2, Grade.B: 5, Grade.C: 8}
 ENDS_SD = 0.005
 """Relative: where full and empty lie, in all sessions alike."""
 MOST_ANCHORS = 6
+"""Bounds the state: one of each kind and two of a steady load are kept."""
 AWAY_SD_PER_MONTH = 0.02
 """Of the charge: self-discharge and what the battery itself consumes while nobody looks."""
 KEPT_SD = 0.002
+"""Of the charge: what a gap adds, however short, to an anchor that the voltage does not contradict."""
 FULL_SAG_V, FULL_LOADED_SAG_V = 0.12, 0.35
+"""So far below where its charge ended a full cell may be found after a gap, at rest and under load."""
 EMPTY_RISE_SHARE, MORE_RISE_V = 0.65, 0.08
 """Of the voltage span: an aged cell that was cut off under load comes back so far at rest."""
 LOW_AT_REST = 0.25
 """By the learnt curve: where an aged cell comes back to."""
 FULL_AT_REST_SD = 0.01
+"""Of the charge, of a battery found at rest where charging ends: nobody saw how it came there."""
 SLEPT_V, SLEPT_NS = 0.06, 3_600_000_000_000
+"""Within an hour, with rest and no more than this apart at both ends, nothing has flowed."""
 EFFICIENCIES = (0.96, 1.005)
+"""Least and greatest of what is learnt: 0.997 or more is the cell's own, the rest a current sensor's zero."""
 CURVE_SD = 0.7
 """Per share that the capacity has changed since the curve was learnt: what makes it fade also moves the curve."""
 UNLIKE = 0.03

@@ -16,22 +16,28 @@ from packseal.core.capacity.tracked import CHARGING, DISCHARGING, RESTING, Track
 NS_PER_S = 1e9
 TICK_S = 10.0
 SMOOTH_S = 120.0
+"""Voltage and current are followed in steps of TICK_S, as a mean that fades within two minutes."""
 LEAST_LOAD_S = LEAST_REST_S = 60.0
 """Shorter stretches, such as regenerative braking, end nothing."""
 NEAR_FULL_V = 0.015
+"""A charge that ends so little below the upper voltage has come to it."""
 TAPERED = 0.5
 """A charge that ended with its current at this share of its peak, at a held voltage, was ended by the charger."""
 HELD_V = 0.008
 BELOW_FULL_V = 0.15
+"""Held: within HELD_V of this charge's highest voltage. One that ends further below the declared one is no full one."""
 DEEP_SHARE = 0.35
 """Of the voltage span: the mean over two minutes must be this low, so that a peak of current is no empty battery."""
 FULL_SD = EMPTY_SD = 0.004
+"""Of the charge: docs/state-of-health.md, anchors."""
 TAIL_SD = 0.08
 """Per C of tail current away from this charger's habit."""
 RATE_SD = 0.02
 """Per e-fold of the current away from that at which this battery is usually emptied."""
 HABIT_GAIN = 0.3
+"""What a new current changes of a habit: five in a row are five sixths of it."""
 TRACK_STEP, MOST_TRACK = 0.012, 90
+"""Of a pass one point in 1.2 % of the charge is kept: 84 of a whole one."""
 SOON_AFTER_FULL = (0.08, 0.2)
 """Share given since full at which the state of charge is known well, whatever the capacity has become."""
 STEADY, STEADY_SHARE = 0.1, 0.04

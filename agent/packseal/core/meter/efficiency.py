@@ -16,7 +16,7 @@ from packseal.core.passport import Field, Method, Missing, Originator, Reading
 from packseal.core.quantities import Quantity
 from packseal.core.sample import Instant
 
-KEPT = 10
+KEPT = 10  # this and the next: docs/meters.md
 COLDEST_C, HOTTEST_C = 15.0, 35.0
 LEAST, MOST = 0.5, 1.05
 """Lithium cells return more than half; a loop beyond is one of a sensor's zero."""
@@ -33,12 +33,14 @@ ZERO_SD_C = 1 / 5000
 """Of a current sensor's zero that rest has shown, in multiples of C; `UNSEEN_ZERO_SD_C` where there was no rest."""
 UNSEEN_ZERO_SD_C = 1 / 1000
 SEEN_ZERO_S = 600.0
+"""So long a rest shows the zero."""
 UNKNOWN_TEMPERATURE_SD = 0.2
 """Of the losses: the resistance at 15 or 35 °C is 30 % off that at 25 °C."""
 REFERENCE_C = {"ev": 1 / 3}
 OTHER_REFERENCE_C = 1 / 5
 """Rates of a test: C/3 of vehicles (IEC 62660-1), C/5 of others (IEC 62620)."""
 USELESS_SD = 0.05
+"""Above 5 points no value is given."""
 
 NEEDS = frozenset({Quantity.PACK_CURRENT_A, Quantity.PACK_VOLTAGE_V})
 

@@ -43,6 +43,7 @@ GENERIC_SLOPE_SD, UNKNOWN_SLOPE_SD = 0.25, 1.0
 GENERIC_SLOPE_V = {"nmc": (3.75, 4.02), "nca": (3.75, 4.02)}
 """Relative, and the voltages between which the slopes of cells of one chemistry agree; above, NMC811 alone is flat."""
 LEARNT_SLOPE_SD = 0.1
+"""Relative, of a curve learnt of the same battery."""
 
 UNKNOWN_CAPACITY_SD = 0.1
 """Relative, when only the rated capacity is known: batteries in use hold 70 to 105 % of it."""

@@ -38,6 +38,7 @@ response at 10 s, of which charge transfer with a time constant of 2 to 6 s is a
 RISEN_SD = 0.03
 """Relative: what else a risen current may show, against steps of the same battery."""
 THINNED_S = 0.05
+"""Moments of a step that are nearer to one another are not kept: so a step has no more than HELD_S over this."""
 DRIFT_S = 10.0
 DRIFT_NS = 10 * NS_PER_S
 MAX_DRIFT = 0.1

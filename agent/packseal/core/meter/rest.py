@@ -14,7 +14,9 @@ from packseal.core.meter.view import View
 from packseal.core.quantities import Channel, Quantity
 
 REST_C = 1 / 100
+"""A current below this is rest: docs/meters.md, self-discharge."""
 LOOK_NS = 60 * NS_PER_S
+"""An hour's mean is of sixty looks."""
 HOUR_S = 3600.0
 AS_PER_AH = 3600.0
 LEAST_LOOKS = 10

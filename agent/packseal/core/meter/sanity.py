@@ -19,6 +19,7 @@ from packseal.core.sample import EventCode, Notice
 STEP_C_RATE = 1 / 10
 STEP_NS = 5_000_000_000
 LEAST_VOTES = 30
+"""Before anything is told: of so many random votes, AGAINST would be wrong once in 1,400 times (binomial)."""
 MOST_VOTES = 400
 """Votes are halved here, so that the newest count most."""
 AGAINST = 0.8

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_DEPTH = 20
+"""Deeper than any submodel template of the IDTA nests its elements; bounds the recursion."""
 NUMBERS = ("xs:double", "xs:float", "xs:decimal", "xs:int", "xs:integer", "xs:long", "xs:short", "xs:unsignedInt")
 
 

@@ -13,7 +13,7 @@ from packseal.core.translate.subject import Document, Model, Slot, Subject, choo
 TECHNICAL_DATA = "urn:samm:io.admin-shell.idta.batterypass.technical_data:1.0.1#TechnicalData"
 DIGITAL_NAMEPLATE = "urn:samm:io.admin-shell.idta.batterypass.digital_nameplate:1.0.0#BatteryNameplate"
 _AREAS = "TechnicalPropertyAreas"
-MAX_UNSIGNED_INT = 2**32 - 1
+MAX_UNSIGNED_INT = 2**32 - 1  # xs:unsignedInt, XML Schema part 2 §3.3.22
 NO_TIME = "the model has no time beside it"
 _LIST = f"a list with both states of charge; {NO_TIME}"
 _WHOLE = "a whole number: rounded down"
