@@ -59,6 +59,8 @@ class Session:
         self._flights: dict[asyncio.Task[bytes], Flight] = {}
         self._heard = 0.0  # loop time of the last reply, or of the first request after none was under way
         self._turns = 0
+        self._looked = 0.0  # loop time at which was last looked at what may be sent
+        self._rate_until = 0.0  # the link's rate made a request wait until then
 
     async def run(self) -> None:
         """Return when another link is better, or this one may carry nothing more; raises UplinkError, StorageError."""
@@ -71,6 +73,7 @@ class Session:
                 if self._shared.news.is_set():
                     self._shared.news.clear()
                     await self._shared.survey()
+                self._looked = asyncio.get_running_loop().time()
                 if not (leaves := self._leaves(better)):
                     await self._launch()
                 self._shared.count()
@@ -128,7 +131,9 @@ class Session:
             await self._launch_parcel(wish)
 
     def _may_send(self) -> bool:
-        return len(self._flights) < self._shared.settings.in_flight and not self._shared.choice.wait_s(self._link)
+        if (wait_s := self._shared.choice.wait_s(self._link)) > 0:
+            self._rate_until = asyncio.get_running_loop().time() + wait_s
+        return len(self._flights) < self._shared.settings.in_flight and not wait_s
 
     async def _launch_parcel(self, wish: Wish) -> None:
         limit_records, limit_bytes = self._shared.settings.batch_records, self._limit_bytes()
@@ -202,11 +207,11 @@ class Session:
 
     def _patience(self, now: float) -> float | None:
         lanes = self._shared.lanes.values()
-        times = [at for lane in lanes for at in (lane.wait_until, lane.early_from, lane.present_from) if at > now]
+        times = [at for lane in lanes for at in (lane.wait_until, lane.early_from, lane.present_from)]
+        # One that has come since then counts too: nothing was sent for it yet.
+        times = [at for at in (*times, self._rate_until) if at > self._looked]
         if self._flights:
             times.append(self._heard + self._shared.settings.silence_s)
-        if (wait_s := self._shared.choice.wait_s(self._link)) > 0:
-            times.append(now + wait_s)
         if self._link.budget.limits.bytes_per_day is not None:
             times.append(now + LOOK_AGAIN_S)
         return max(0.0, min(times) - now) if times else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from packseal.core.errors import StorageError
 from packseal.core.exchange import Batch, Refusal, Refused, Reply
 from packseal.keys.file import FileSigner
 from packseal.uplink.memory import Faults, MemoryUplink
-from packseal.uplink.sync import SyncSettings
+from packseal.uplink.sync import Sync, SyncSettings
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -118,6 +119,27 @@ def test_a_refused_log_is_tried_again_later(play: Callable[[Scenario], None], si
         await gateway.delivered()
         await gateway.until(lambda s: s.status.halted == {})
 
+    play(scenario)
+
+
+def test_a_pause_that_ends_while_the_engine_is_busy_is_not_slept_over(
+    play: Callable[[Scenario], None], sink: TrialSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine is slow just between the look at what may be sent and the look at how long to wait."""
+    count, answers = Sync._count, iter([b"nonsense"])
+
+    def slow_count(sync: Sync) -> int:
+        if sync.status.halted:
+            time.sleep(0.1)
+        return count(sync)
+
+    async def scenario(gateway: Gateway) -> None:
+        await gateway.write(5)
+        uplink = MemoryUplink(lambda request: next(answers, None) or sink.handle(request))
+        gateway.start(uplink, sink.key, SyncSettings(halted_s=0.075))
+        await gateway.delivered()
+
+    monkeypatch.setattr(Sync, "_count", slow_count)
     play(scenario)
 
 
