@@ -53,6 +53,7 @@ class Draft:
         self.dropped: list[tuple[bytes, int, int]] = []
         self.waiting: defaultdict[bytes, dict[int, Record]] = defaultdict(dict)
         self.duplicates: Counter[bytes] = Counter()
+        self.questions: Counter[bytes] = Counter()
         self.refused: list[Note] = []
         self.told: list[Refused] = []
         self.touched: dict[bytes, None] = {}

@@ -12,6 +12,7 @@ from packseal_sink.draft import Draft
 from packseal_sink.gatekeeper import TEXT_LIMIT, Gatekeeper
 from packseal_sink.ledger import Ledger, Limits, Note
 from packseal_sink.pressure import Bounds, Pressure
+from packseal_sink.questions import Questions
 from packseal_sink.ranges import Range
 from packseal_sink.store import Store
 from packseal_sink.waiting import WaitingRoom
@@ -67,6 +68,7 @@ class Ingest:
         self._ledger = Ledger(store.states(), store.asides(), room or WaitingRoom(), limits or Limits())
         self._pressure = pressure or Pressure(store.folder, Bounds())
         self._gatekeeper = Gatekeeper(store.gateways, store.version)
+        self._questions = Questions()
         self._lock = threading.Lock()
         self._receipts = 0
         self._busy_count = 0
@@ -178,13 +180,13 @@ class Ingest:
             # It sends again from where the sink stands, so what waited is not needed.
             self._ledger.room.drop(end.log_id)
             problem = self._ledger.compare(end, self._store)
-            if problem is not None:
+            if problem is not None and self._questions.is_one(end, problem, self._now_ms()):
+                draft.told.append(problem)
+                draft.questions[end.log_id] += 1
+            elif problem is not None:
                 draft.refuse(problem, self._ledger.states[end.log_id].kid, end.hash)
-                if (
-                    problem.code is Refusal.ROLLBACK
-                    and self._store.hash_at(end.log_id, end.next_sequence - 1) == end.hash
-                ):
-                    shared.append(end)
+            if problem is not None and problem.code is Refusal.ROLLBACK and self._is_shared(end):
+                shared.append(end)
             draft.follow(end.log_id)
         self._settle(draft)
         # Before the newest, for a reader keeps the last: by these a gateway finds out how far its history is ours.
@@ -192,6 +194,15 @@ class Ingest:
         asides = ((log_id, self._ledger.aside(log_id).early) for log_id in named)
         held = {log_id: early.lowest(exchange.MAX_HELD_RANGES) for log_id, early in asides if early}
         return Reply((*receipts, *self._write_receipts(named)), draft.told, held)
+
+    def _is_shared(self, end: LogEnd) -> bool:
+        """Whether the record before `end` is the one here; where it was removed, by the word of the one after it."""
+        if end.next_sequence == 0:
+            return False  # no record is before it
+        known = self._store.hash_at(end.log_id, end.next_sequence - 1)
+        if known is None and (after := self._store.link_at(end.log_id, end.next_sequence)) is not None:
+            known = after.previous
+        return known == end.hash
 
     def _settle(self, draft: Draft) -> None:
         """Store what a draft has decided, and only then let it count."""
@@ -205,6 +216,7 @@ class Ingest:
                 dropped=draft.dropped,
                 duplicates=draft.duplicates,
                 refused=draft.refused,
+                questions=draft.questions,
             )
         )
         self._ledger.apply(draft, self._now_ms())

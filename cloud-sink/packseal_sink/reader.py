@@ -173,6 +173,7 @@ class Reader:
             bytes=counts.get("bytes", 0),
             receipts=counts.get("receipts", 0),
             duplicates=counts.get("duplicates", 0),
+            questions=counts.get("questions", 0),
             refused={k.removeprefix("refused."): v for k, v in counts.items() if k.startswith("refused.")},
             batteries=batteries,
             gateways=gateways,

@@ -266,13 +266,17 @@ class Gateways:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tallies:
-    """What this sink has taken and refused since it was made. `verified` records are all that are stored."""
+    """What this sink has taken and refused since it was made. `verified` records are all that are stored.
+
+    `questions`: asked by gateways after a fork, how far both histories are the same.
+    """
 
     records: Counts
     verified: int
     bytes: int
     receipts: int
     duplicates: int
+    questions: int
     refused: Counts
     batteries: int
     gateways: int

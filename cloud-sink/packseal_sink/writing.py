@@ -26,7 +26,8 @@ class Change:
 
     `states` are the logs that have grown or are new, `stored` the records that went into them, `early` those held
     beside them, `holes` those of both that name removed records, `moved` the logs into which early records went,
-    `dropped` (log, first, end) early records given up, `receipts` those issued since the last change.
+    `dropped` (log, first, end) early records given up, `receipts` those issued since the last change, `questions` how
+    often a gateway asked how far its history is this one.
     """
 
     states: Mapping[bytes, LogState] = field(default_factory=dict)
@@ -38,11 +39,12 @@ class Change:
     duplicates: Mapping[bytes, int] = field(default_factory=dict)
     refused: Sequence[Note] = ()
     receipts: int = 0
+    questions: Mapping[bytes, int] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.states or self.stored or self.duplicates or self.refused)
+        return not (self.states or self.stored or self.duplicates or self.refused or self.questions)
 
 
 def write(connection: sqlite3.Connection, change: Change, known: Mapping[bytes, int], now_ms: int) -> dict[bytes, int]:
@@ -254,6 +256,7 @@ def _write_tallies(connection: sqlite3.Connection, change: Change, rows: Mapping
             tallies[place] = tallies.get(place, 0) + count
     lines = [(NOBODY, rows[log_id], what, count) for (log_id, what), count in tallies.items()]
     lines += [(NOBODY, rows.get(log_id, NOBODY), "duplicates", count) for log_id, count in change.duplicates.items()]
+    lines += [(NOBODY, rows.get(log_id, NOBODY), "questions", count) for log_id, count in change.questions.items()]
     for note in change.refused:
         gateway, log = _gateway_row(connection, note.kid), rows.get(note.refused.log_id, NOBODY)
         lines.append((gateway, log, f"refused.{note.refused.code.name.lower()}", 1))

@@ -17,6 +17,7 @@ from packseal.core.errors import StorageError, UplinkError
 from packseal.core.exchange import LogEnd, Receipt
 from packseal.core.meter.recovery import recovered
 from packseal.core.passport import Snapshot
+from packseal.core.record import parse
 from packseal.journal.contradictions import Contradiction
 from packseal.journal.store import Journal
 from packseal.runtime.desk import Desk
@@ -86,8 +87,13 @@ class EpochWatch:
 
     def _end_at(self, log_id: bytes) -> shared.EndAt:
         def look(end: int) -> LogEnd | None:
-            last = self._desk.journal.record(log_id, end - 1)
-            return None if last is None else LogEnd(log_id, end, last.hash)
+            # Where the record before it was removed, the one after says its hash.
+            known = next(self._desk.journal.records(log_id, max(0, end - 1)), None)
+            if known is None:
+                return None
+            if known.sequence == end - 1:
+                return LogEnd(log_id, end, known.hash)
+            return LogEnd(log_id, known.sequence, parse(known.raw).header.previous)
 
         async def end_at(end: int) -> LogEnd | None:
             return await self._desk.run(lambda: look(end))
