@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the status; returns 0 when the agent is running, and it is recording, delivering and publishing; else 1."""
-    status = ask(config.load(args.config).socket)
+    status = ask(config.read(args.config).socket)
     if args.json:
         print(json.dumps(status, indent=2))
     else:
