@@ -164,11 +164,11 @@ def _when(settings: Config, name: str) -> list[str]:
         except PacksealError:
             return ["no agent is running here: it takes this up, and its log says so, when it starts"]
         registry = status.get("registry") or {}
+        if any(battery["id"] == name and battery["ended"] for battery in status["batteries"]):
+            return ["the battery's recording has ended: its log says so when the agent is started again"]
         if registry.get("seen") == book.mark_of(settings.registry):
             if registry["trouble"]:
                 return [f"THE RUNNING AGENT DOES NOT TAKE IT UP: {registry['trouble']}"]
-            if any(battery["id"] == name and battery["ended"] for battery in status["batteries"]):
-                return ["the battery's recording has ended: its log says so when the agent is started again"]
             if registry["taken_up"]:
                 return ["the running agent has taken it up, and its log says so", *map(safe, registry["notes"])]
         if time.monotonic() > until:

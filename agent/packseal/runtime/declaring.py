@@ -6,6 +6,7 @@ together with the meter's state: a crash before that leaves the change untold, a
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 
 from packseal import config
@@ -23,7 +24,7 @@ OF_THE_WHOLE = ("rated_capacity_ah", "cells_in_series")
 
 
 class RegistryWatch:
-    """Looks every second whether the registry was changed. `config` is what holds now.
+    """Looks every second whether the registry was changed, when a recorder is awake anyway. `config` is what holds now.
 
     `seen` is the mark (`book.mark_of`) of the registry that was looked at last, `trouble` why what it says does not
     hold, `notes` what of it waits for the next start.
@@ -38,6 +39,11 @@ class RegistryWatch:
         self.config = opened
         self._desk = desk
         self._recorders = recorders
+        self._path = opened.registry
+        self._look_at = 0.0
+        self._changed = asyncio.Event()
+        for recorder in recorders.values():
+            recorder.ticked = self.glance
         self.seen = ""
         self.trouble = ""
         self.notes: Sequence[str] = ()
@@ -47,17 +53,24 @@ class RegistryWatch:
         """Whether all that was seen is in the logs, and stored."""
         return not self.trouble and all(recorder.is_declared for recorder in self._recorders.values())
 
-    async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            await self.look()
+    def glance(self) -> None:
+        """Look whether the file is another one, if that was not done within the last second."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            if book.mark_of(self._path) != self.seen:
+                self._changed.set()
 
-    async def look(self) -> None:
-        """Hand what has changed to the recorders; what cannot be used changes nothing and is told once."""
-        mark = book.mark_of(self.config.registry)
-        if mark == self.seen:
-            return
+    async def run(self) -> None:
+        """Hand what has changed to the recorders, until cancelled."""
+        while True:
+            await self._changed.wait()
+            await self._look()
+            self._changed.clear()
+
+    async def _look(self) -> None:
+        """Read it; what cannot be used changes nothing and is told once."""
+        mark = book.mark_of(self._path)
         try:
             now = await self._desk.run(lambda: config.again(self.config))
         except PacksealError as error:

@@ -48,6 +48,8 @@ class Recorder:
         writer: what stores the records.
         preface: the first entries of this run, written when the battery's clock is known.
         retention: gives what is to be removed next from this log.
+
+    `ticked` is called at least every second while it records; it must return at once.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Recorder:
         self._keep_at = 0.0
         self._declared: tuple[Declared, Sequence[Change]] | None = None
         self._is_shown = True  # whether a snapshot has the newest declared data
+        self.ticked: Callable[[], None] = _nothing
         self.status = RecorderStatus()
 
     @property
@@ -120,6 +123,7 @@ class Recorder:
         """Seal and store until `read` has ended; what is open is then sealed too."""
         while not (self._is_read and self._queue.empty()):
             batch = await self._next()
+            self.ticked()
             self._begin()
             if batch is not None:
                 self._take(batch)
@@ -211,3 +215,7 @@ class Recorder:
 
     def _put(self, sealed: Sealed) -> None:
         self.writer.put(sealed)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
