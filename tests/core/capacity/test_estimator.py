@@ -73,7 +73,7 @@ def test_a_full_discharge_tells_what_it_gave() -> None:
     ("make", "reason"),
     [
         pytest.param(lambda c: c.charge().rest(600).discharge(to_soc=0.55).rest(2400).charge(), "40%", id="top"),
-        pytest.param(lambda c: cycle(c.charge().rest(600)), "outside 10 to 40", id="cold"),
+        pytest.param(lambda c: cycle(c.charge().rest(600)), "outside 10 to 60", id="cold"),
     ],
 )
 def test_sessions_outside_the_limits_give_no_update(make: Callable[[Cell], Cell], reason: str) -> None:
@@ -197,6 +197,35 @@ def test_what_is_given_past_the_declared_cut_off_is_no_capacity() -> None:
     assert other is not None
     assert found[0] == pytest.approx(given[0], abs=0.02)
     assert other[0] > found[0] + 0.1
+
+
+def test_where_discharges_usually_end_is_the_cut_off_of_a_battery_declared_by_its_data_sheet() -> None:
+    """The cell is cut off at 2.8 V and declared with 2.5 V, where there would be 3 % more."""
+    one, cell = Meter(msgspec.structs.replace(DECLARED, cell_voltage_min_v=2.5), DELIVERS, 10.0), Cell(8.0)
+    whole = [s for _ in range(5) for s in run(one, cycle(cell))[0] if s.anchors == "full-empty" and not s.reason]
+    assert len(whole) == 3
+    given_ah = -whole[-1].charge_ah
+    assert whole[-1].capacity_ah == pytest.approx(given_ah, abs=0.02)
+    estimator = one.health.estimator
+    assert estimator is not None
+    found = estimator.capacity_ah()
+    assert found is not None
+    assert found[0] == pytest.approx(given_ah, rel=0.01)
+
+
+def test_a_cut_off_that_was_learnt_gives_way_to_deeper_discharges() -> None:
+    one, cell = Meter(msgspec.structs.replace(DECLARED, cell_voltage_min_v=2.78), DELIVERS, 10.0), Cell(8.0)
+    for _ in range(4):
+        run(one, cell.charge().rest(600).discharge(to_soc=0.02).rest(600))
+    estimator = one.health.estimator
+    assert estimator is not None
+    short = estimator.capacity_ah()
+    for _ in range(5):
+        run(one, cycle(cell))
+    deep = estimator.capacity_ah()
+    assert short is not None
+    assert deep is not None
+    assert deep[0] - short[0] > 0.1
 
 
 def test_a_resistance_that_has_grown_since_the_curve_was_learnt_moves_no_capacity() -> None:

@@ -1,5 +1,6 @@
 """The parts of the estimator on their own: the filter, the claim and the grades."""
 
+import msgspec
 import pytest
 
 from packseal.core.capacity import kalman
@@ -23,6 +24,7 @@ def anchor(kind: Kind, soc: float, charge_as: float, sd: float = 0.004, warm: fl
         pytest.param(anchor(Kind.LOAD, 0.2, 0, 0.01), anchor(Kind.REST, 0.6, 1440, 0.01), Grade.C, id="inner"),
         pytest.param(anchor(Kind.REST, 0.5, 0), anchor(Kind.FULL, 1, 1800), Grade.D, id="top"),
         pytest.param(anchor(Kind.FULL, 1, 0), anchor(Kind.EMPTY, 0, -3600, warm=-5), Grade.D, id="cold"),
+        pytest.param(anchor(Kind.FULL, 1, 0, warm=70), anchor(Kind.EMPTY, 0, -3600, warm=70), Grade.D, id="hot"),
         pytest.param(anchor(Kind.FULL, 1, 0), anchor(Kind.REST, 0.3, -2520, 0.2), Grade.D, id="flat curve"),
     ],
 )
@@ -31,6 +33,26 @@ def test_what_a_session_lies_between_decides_its_grade(first: Anchor, last: Anch
     assert found is not None
     assert graded(found)[0] is grade
     assert bool(graded(found)[2]) is (grade is Grade.D)
+
+
+def test_a_warm_session_counts_and_is_doubted_the_more_the_warmer_it_was() -> None:
+    doubts = []
+    for warm in (38.0, 45.0, 55.0):
+        found = pair(anchor(Kind.FULL, 1, 0, warm=warm), anchor(Kind.EMPTY, 0, -3600, warm=warm))
+        assert found is not None
+        grade, sd, reason = graded(found)
+        assert (grade, reason) == (Grade.A, "")
+        doubts.append(sd)
+    assert doubts[0] < doubts[1] < doubts[2]
+
+
+def test_a_current_that_jumps_between_rare_samples_is_doubted() -> None:
+    """2 A that begin and end at some moment within a minute are 120 As, of which up to 60 lie either way."""
+    first, last = anchor(Kind.FULL, 1, 0), anchor(Kind.EMPTY, 0, -3600)
+    plain, rare = pair(first, last), pair(first, msgspec.structs.replace(last, blurred=2 * 120.0**2))
+    assert plain is not None
+    assert rare is not None
+    assert rare.sd**2 - plain.sd**2 == pytest.approx(2 * (60 / 3600) ** 2)
 
 
 def test_too_little_between_two_anchors_is_no_session() -> None:

@@ -1,20 +1,26 @@
 """Anchors, where the state of charge is known, and the sessions between two of them with their grade."""
 
 from enum import IntEnum
-from math import hypot
+from math import hypot, sqrt
 
 import msgspec
 
 MOST_SD = 0.08
 """Relative: a session that tells less than this gives no update."""
-COLDEST_C, HOTTEST_C = 10.0, 40.0
-"""Outside, what a battery gives or takes is not its capacity at 25 °C: at -5 °C a charge shows 8 % too little."""
+COLDEST_C, WARM_C, HOTTEST_C = 10.0, 40.0, 60.0
+"""Outside, what a battery gives or takes is not its capacity at 25 °C: at -5 °C a charge shows 8 % too little.
+Above WARM_C it shows a little more, which is doubted; above HOTTEST_C no cell may be used."""
+WARM_SD_PER_K = 0.001
+"""Relative: a cell gives 1 to 2 % more at 45 °C than at 25 °C."""
 NO_TEMPERATURE_SD = 0.01
 """Relative: what a session is doubted by more where no temperature tells that it was within the gate."""
 LEAST_SPAN = 0.2
 """Of the charge, between two anchors: nearer ones, each known to 0.4 % at best, tell less than 3 % of the capacity."""
 OFFSET_C_RATE = 1 / 500
 """Standard uncertainty of the current's zero, in capacities per hour: 4 mA of a 2 Ah cell."""
+BLUR = 0.25
+"""Variance of the charge between two samples, by the square of the current's change times their distance: 1/12 where it
+changed at once at some moment between, 1/2 where each sample has nothing to do with the one before."""
 EFFICIENCY_SD = 0.003
 """Of the share of a charge that is given out again, for what went back and forth between two anchors."""
 LOW_SOC = 0.4
@@ -48,7 +54,7 @@ class Anchor(msgspec.Struct, frozen=True):
 
     `charge_as` is the signed integral of the current, `moved_as` that of its magnitude, `heated_as` the part of that at
     a known temperature and `heat` its integral times temperature; `elapsed_s` the time that passed,
-    `observed_s` the same without gaps; `warm_c` the temperature then.
+    `observed_s` the same without gaps; `warm_c` the temperature then; `blurred` as `TrackerState` has it.
     """
 
     kind: int
@@ -61,6 +67,7 @@ class Anchor(msgspec.Struct, frozen=True):
     elapsed_s: float
     observed_s: float
     warm_c: float | None = None
+    blurred: float = 0.0
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -96,7 +103,9 @@ def pair(first: Anchor, last: Anchor) -> Pair | None:
         return None
     hours = (last.observed_s - first.observed_s) / 3600
     detours = (last.moved_as - first.moved_as) / abs(moved_as) - 1
-    relative = hypot(first.sd, last.sd, OFFSET_C_RATE * hours, EFFICIENCY_SD * detours) / abs(span)
+    blur_as = sqrt(BLUR * max(last.blurred - first.blurred, 0.0))
+    ends = hypot(first.sd, last.sd, OFFSET_C_RATE * hours, EFFICIENCY_SD * detours)
+    relative = hypot(ends / abs(span), blur_as / abs(moved_as))
     heated_as = last.heated_as - first.heated_as
     warm = (last.heat - first.heat) / heated_as if heated_as > 0 else None
     return Pair(first, last, moved_as / span, relative, warm)
@@ -115,7 +124,8 @@ def graded(found: Pair) -> tuple[Grade, float, str]:
             return Grade.D, found.sd, f"its {name} end was at {end.warm_c:.0f} °C"
     if lowest > LOW_SOC:
         return Grade.D, found.sd, f"it did not reach below {LOW_SOC:.0%} charge"
-    sd = found.sd if warm is not None else hypot(found.sd, NO_TEMPERATURE_SD)
+    doubt = NO_TEMPERATURE_SD if warm is None else WARM_SD_PER_K * max(warm - WARM_C, 0.0)
+    sd = hypot(found.sd, doubt)
     if sd > MOST_SD:
         return Grade.D, sd, f"its ends are too uncertain ({sd:.0%})"
     grade = Grade.C

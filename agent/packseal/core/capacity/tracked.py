@@ -16,6 +16,8 @@ class TrackerState:
     last_high_v: float = 0.0
     charge_as: float = 0.0
     moved_as: float = 0.0
+    blurred: float = 0.0
+    """Sum of the squares of what the current changed by between two samples times their distance."""
     heated_as: float = 0.0
     heat: float = 0.0
     warm_c: float | None = None
@@ -26,6 +28,7 @@ class TrackerState:
     ticked_low_v: float = 0.0
     passed_as: float | None = None
     """`moved_as` when the lowest cell passed the cut-off in this discharge; None while it is above."""
+    passed_sd_as: float = 0.0
     mode: int = RESTING
     rested_v: float | None = None
     """A cell's voltage at rest right before the newest discharge, None where it did not begin out of rest."""
@@ -46,3 +49,6 @@ class TrackerState:
     full_v: float | None = None
     tail_a: float | None = None
     empty_a: float | None = None
+    cut_off_v: float | None = None
+    """Where the lowest cell was when steep discharges ended, and how many of them in a row ended alike."""
+    cut_offs: int = 0

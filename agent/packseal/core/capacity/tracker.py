@@ -8,7 +8,7 @@ from math import exp, hypot, log
 
 from packseal.core.capacity.anchor import Anchor, Kind
 from packseal.core.capacity.curve import Curve
-from packseal.core.capacity.cut_off import pass_cut_off, to_cut_off
+from packseal.core.capacity.cut_off import cut_off_sd, cut_off_v, pass_cut_off, to_cut_off
 from packseal.core.capacity.limits import Limits
 from packseal.core.capacity.seen import Seen
 from packseal.core.capacity.tracked import CHARGING, DISCHARGING, RESTING, TrackerState
@@ -105,8 +105,10 @@ class Tracker:
         return ended
 
     def _integrate(self, current: float, seconds: float) -> None:
-        state = self.state
-        moved = (current + state.last_a) * seconds / 2
+        state, last_a = self.state, self.state.last_a
+        moved = (current + last_a) * seconds / 2
+        stepped = (current - last_a) * seconds
+        state.blurred += stepped * stepped
         if moved > 0:
             state.moved_as += moved
             moved *= state.efficiency
@@ -218,7 +220,7 @@ class Tracker:
             return
         away = 0.0 if state.empty_a is None else abs(log(max(-state.smooth_a, 1e-6) / state.empty_a))
         state.empty_a = _habit(state.empty_a, max(-state.smooth_a, 1e-6))
-        sd = hypot(EMPTY_SD, RATE_SD * away, max(beyond_as, 0.0) / 2 / self.capacity_as)
+        sd = hypot(EMPTY_SD, RATE_SD * away, cut_off_sd(state, beyond_as) / self.capacity_as)
         full = self._full()
         capacity_as = self.capacity_as if full is None else full.charge_as - state.charge_as + beyond_as
         self.tell(Kind.EMPTY, beyond_as / capacity_as, sd)
@@ -239,7 +241,7 @@ class Tracker:
         """Keep an anchor as of now."""
         state = self.state
         sums = (state.charge_as, state.moved_as, state.heated_as, state.heat, state.elapsed_s)
-        self.anchors.append(Anchor(kind, soc, sd, *sums, state.elapsed_s - state.gaps_s, state.warm_c))
+        self.anchors.append(Anchor(kind, soc, sd, *sums, state.elapsed_s - state.gaps_s, state.warm_c, state.blurred))
 
     def _tick(self, view: Seen, current: float, cell: float) -> None:
         state = self.state
@@ -256,7 +258,7 @@ class Tracker:
             state.heat += warm * fresh_as
             state.warm_c = warm
         if state.mode == DISCHARGING:
-            pass_cut_off(state, self.limits.empty_v)
+            pass_cut_off(state, cut_off_v(state, self.limits))
         state.ticked_as = state.moved_as
         if state.mode != RESTING:
             self._follow(current, cell)
