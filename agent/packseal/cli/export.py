@@ -15,7 +15,7 @@ from packseal.core.translate import MODELS, Document, LeftOut, Model, Subject
 
 ALL = "all"
 MOST_LINES = 3
-WIDTH, INDENT = 100, " " * 12
+WIDTH, INDENT = 88, " " * 12
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,14 +89,7 @@ def _told(source: Found, category: str | None, documents: list[tuple[Model, Docu
         yield from _lines(left for left in document.left_out if len(documents) == 1 or left not in everywhere)
         if document.lacking:
             yield f"  a patch   the model also requires {len(document.lacking)} values that are not here:"
-            yield from textwrap.wrap(
-                ", ".join(document.lacking),
-                WIDTH,
-                initial_indent=INDENT,
-                subsequent_indent=INDENT,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+            yield from _wrapped(", ".join(document.lacking))
 
 
 def _lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
@@ -106,7 +99,11 @@ def _lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
         by_reason.setdefault(left.reason, []).append(left.field.value.title)
     for reason, titles in by_reason.items():
         if len(titles) > MOST_LINES:
-            joint = "\n".join(textwrap.wrap("; ".join(titles), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
-            yield f"  left out  {len(titles)} fields: {reason}\n{joint}"
+            yield f"  left out  {len(titles)} fields: {reason}"
+            yield from _wrapped("; ".join(titles))
         else:
             yield from (f"  left out  {title}: {reason}" for title in titles)
+
+
+def _wrapped(text: str) -> list[str]:
+    return [INDENT + part for part in textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)]
