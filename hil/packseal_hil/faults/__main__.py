@@ -12,6 +12,8 @@ from packseal_hil.faults.station import Station
 from packseal_hil.rig.protocols import RigError
 
 BUDGET_MB = 5.0
+FAST = 3000.0
+"""Seconds of the recording per second, so that memory fills soon."""
 
 
 def main() -> int:
@@ -73,6 +75,9 @@ def _rows(directory: Path, library: Path) -> Iterator[matrix.Row]:
         for fault in matrix.volume_faults():
             yield matrix.meet(station, fault)
         yield matrix.ending(station)
+    with Station(directory / "fast", library, speed=FAST) as station:
+        station.start()
+        yield matrix.overflow(station)
 
 
 def _starts(args: argparse.Namespace, library: Path) -> bool:

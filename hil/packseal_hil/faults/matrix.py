@@ -14,6 +14,7 @@ from packseal_hil.faults.station import START_S, Station
 from packseal_hil.rig.protocols import RigError
 
 PATIENCE_S, LASTS_S, AFTER_S = 45.0, 1.5, 100.0  # a log that cannot be read is tried again after a minute
+FILLS_S, LEAST_LOST = 240.0, 500
 ANY = Call.OPEN | Call.WRITE | Call.SYNC | Call.TRUNCATE | Call.READ | Call.MAP | Call.RENAME | Call.UNLINK
 CHANGING = Call.OPEN | Call.WRITE | Call.SYNC | Call.TRUNCATE | Call.RENAME | Call.UNLINK
 AGENT, SINK = "agent", "sink"
@@ -124,6 +125,24 @@ def vanish(station: Station, of: str) -> Row:
     away.rename(folder)
     rest = [*_goes_on(station, lambda: trouble(station)), *station.complaints()]
     return Row(of, "its folder", "moved away", "and brought back", 1, said, [*wrong, *rest])
+
+
+def overflow(station: Station) -> Row:
+    """Let a station that plays its recording very fast seal more than memory holds; lift the fault; compare both."""
+    station.switch.order(Call.WRITE, Error.EIO, "journal.db-wal")
+    station.until(lambda: _lost_samples(station) > LEAST_LOST, FILLS_S, "its memory does not fill")
+    said, met, lost = agent_trouble(station), station.switch.hits, _lost_samples(station)
+    station.switch.lift()
+    station.until(lambda: not agent_trouble(station), AFTER_S, "it does not go on")
+    row = ending(station)
+    named = [name for name in row.wrong if name.endswith("a gap for not_stored")]
+    wrong = [*(one for one in row.wrong if one not in named), *([] if named else ["no gap names what is lost"])]
+    call = f"write, until memory is full: {lost} samples lost, named by a signed gap"
+    return Row(AGENT, "write-ahead log", call, "EIO", met, said, wrong)
+
+
+def _lost_samples(station: Station) -> int:
+    return sum(int(battery["lost_samples"]) for battery in station.status().get("batteries", ()))
 
 
 def agent_trouble(station: Station) -> str:

@@ -26,7 +26,7 @@ ISSUER = "urn:packseal:gateway:faults"
 LOAD_S = 60_000
 SPEED = 40.0
 """Seconds of the recording per second, and so windows that are sealed."""
-START_S, STOP_S, STEP_S = 60.0, 60.0, 0.1
+START_S, STOP_S, STEP_S = 60.0, 330.0, 0.1
 TIME = re.compile(r"^[0-9-]+ [0-9:,]+ ")
 PROGRAM = (sys.executable, "-m", "packseal")
 CONFIG = """\
@@ -37,7 +37,7 @@ journal = "state/journal.db"
 socket = "s"
 registry = "registry/registry.json"
 window_s = 1
-drain_s = 30
+drain_s = 300
 
 [keep]
 free_disk_mb = 0

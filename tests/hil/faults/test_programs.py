@@ -111,6 +111,12 @@ def test_data_volumes_that_cannot_be_put_on_record(library: Path, tmp_path: Path
     assert [row for row in rows if row.wrong] == []
 
 
+def test_what_finds_no_room_in_memory_is_named_by_a_gap(library: Path, tmp_path: Path) -> None:
+    with Station(tmp_path / "fast", library, speed=3000) as station:
+        station.start()
+        assert matrix.overflow(station).wrong == []
+
+
 def test_every_call_of_a_start_fails_in_turn(library: Path, tmp_path: Path) -> None:
     with Station(tmp_path / "starting", library) as station:
         tries = list(starts.agent_starts(station))
