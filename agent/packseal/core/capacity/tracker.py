@@ -28,8 +28,7 @@ BELOW_FULL_V = 0.15
 """Held: within HELD_V of this charge's highest voltage. One that ends further below the declared one is no full one."""
 DEEP_SHARE = 0.35
 """Of the voltage span: the mean over two minutes must be this low, so that a peak of current is no empty battery."""
-FULL_SD = EMPTY_SD = 0.004
-"""Of the charge: docs/state-of-health.md, anchors."""
+FULL_SD = EMPTY_SD = 0.004  # of the charge: docs/state-of-health.md, anchors
 TAIL_SD = 0.08
 """Per C of tail current away from this charger's habit."""
 RATE_SD = 0.02
