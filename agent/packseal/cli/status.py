@@ -48,6 +48,8 @@ def _lines(status: dict[str, Any]) -> list[str]:
     lines.append(f"journal   {journal['records']} records sealed, {journal['pending']} not yet on disk{trouble}")
     if (registry := status["registry"]) is not None and registry["trouble"]:
         lines.append(f"registry  NOT TAKEN UP: {registry['trouble']}")
+    if registry is not None:
+        lines += [f"registry  {note}" for note in registry["notes"]]
     if status["kept"] is not None:
         lines.append(kept_line(status["kept"]))
     lines += _uplink_lines(uplink) if uplink else ["uplink    none configured: records are only kept"]

@@ -83,15 +83,13 @@ class RegistryWatch:
 
     def _take_up(self, now: Config) -> None:
         old, self.config = self.config, now
-        notes: list[str] = []
         for before, after in zip(old.file.battery, now.file.battery, strict=True):
             changes = now.changes.get(after.id, ())
             if (before.declared, old.changes.get(after.id, ())) != (after.declared, changes):
                 log.info("%s: what is declared of it or happened to it has changed, and is taken up", after.id)
                 self._recorders[after.id].declare(after.declared, changes)
-                notes += _of_wholes(before, after, now.file.battery)
-        if notes:
-            self.notes = notes
+                news = _of_wholes(before, after, now.file.battery)
+                self.notes = [*self.notes, *(note for note in news if note not in self.notes)]
 
 
 def _of_wholes(before: Battery, after: Battery, batteries: Sequence[Battery]) -> list[str]:
