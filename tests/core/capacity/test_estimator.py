@@ -213,6 +213,19 @@ def test_where_discharges_usually_end_is_the_cut_off_of_a_battery_declared_by_it
     assert found[0] == pytest.approx(given_ah, rel=0.01)
 
 
+def test_short_trips_that_end_in_a_peak_of_current_are_no_cut_off() -> None:
+    """Near full the voltage falls steeply as well when the current rises; each of these trips ends alike."""
+    one, cell = meter(), Cell(8.0)
+    run(one, cell.charge().rest(600))
+    for _ in range(4):
+        trip = cell.discharge(2.0, to_soc=0.97).discharge(5.0, to_soc=0.95).discharge(20.0, to_soc=0.93)
+        run(one, trip.rest(600).charge().rest(600))
+    sessions, _ = run(one, cell.discharge().rest(600))
+    whole = next(s for s in sessions if s.anchors == "full-empty")
+    assert whole.soc_to == pytest.approx(0.0, abs=0.01)
+    assert whole.capacity_ah == pytest.approx(-whole.charge_ah, rel=0.01)
+
+
 def test_a_cut_off_that_was_learnt_gives_way_to_deeper_discharges() -> None:
     one, cell = Meter(msgspec.structs.replace(DECLARED, cell_voltage_min_v=2.78), DELIVERS, 10.0), Cell(8.0)
     for _ in range(4):

@@ -11,6 +11,8 @@ NEAR_EMPTY_V = 0.02
 """A discharge that ends so little above the cut-off has come to it."""
 FARTHEST = 0.015
 """Of the charge: so far the end of a discharge may be carried on along its slope to the cut-off."""
+DEEP_SHARE = 0.35
+"""Of the voltage span: the mean over two minutes must be this low, so that a peak of current is no empty battery."""
 STEEP_V = 3.0
 """V per unit of charge: the fall of a cell near its end."""
 STRAIGHT = 0.25
@@ -43,7 +45,8 @@ def pass_cut_off(state: TrackerState, empty_v: float) -> None:
 def to_cut_off(state: TrackerState, limits: Limits, capacity_as: float) -> float | None:
     """Return the charge from here to the cut-off along the present slope, negative past it; None if not near."""
     v_per_as = _fall(state)
-    if v_per_as * capacity_as >= STEEP_V:
+    deep = max(state.smooth_v, state.last_low_v) <= limits.empty_v + DEEP_SHARE * limits.span_v
+    if deep and _steady(state) and v_per_as * capacity_as >= STEEP_V:
         _learn(state, v_per_as * ALIKE * capacity_as)
     above_v = state.last_low_v - cut_off_v(state, limits)
     if above_v <= NEAR_EMPTY_V:
@@ -65,6 +68,11 @@ def _fall(state: TrackerState) -> float:
     charge_as, cell_v = state.trail[0]
     given_as = charge_as - state.charge_as
     return max((cell_v - state.last_v) / given_as, 0.0) if given_as > 0 else 0.0
+
+
+def _steady(state: TrackerState) -> bool:
+    """Return whether the voltage fell by the charge that was given, not by a current that rose."""
+    return bool(state.trail) and abs(state.charge_as - state.steady_as) >= abs(state.charge_as - state.trail[0][0])
 
 
 def _learn(state: TrackerState, alike_v: float) -> None:

@@ -8,7 +8,7 @@ from math import exp, hypot, log
 
 from packseal.core.capacity.anchor import Anchor, Kind
 from packseal.core.capacity.curve import Curve
-from packseal.core.capacity.cut_off import cut_off_sd, cut_off_v, pass_cut_off, to_cut_off
+from packseal.core.capacity.cut_off import DEEP_SHARE, cut_off_sd, cut_off_v, pass_cut_off, to_cut_off
 from packseal.core.capacity.limits import Limits
 from packseal.core.capacity.seen import Seen
 from packseal.core.capacity.tracked import CHARGING, DISCHARGING, RESTING, TrackerState
@@ -26,8 +26,6 @@ TAPERED = 0.5
 HELD_V = 0.008
 BELOW_FULL_V = 0.15
 """Held: within HELD_V of this charge's highest voltage. One that ends further below the declared one is no full one."""
-DEEP_SHARE = 0.35
-"""Of the voltage span: the mean over two minutes must be this low, so that a peak of current is no empty battery."""
 FULL_SD = EMPTY_SD = 0.004  # of the charge: docs/state-of-health.md, anchors
 TAIL_SD = 0.08
 """Per C of tail current away from this charger's habit."""
