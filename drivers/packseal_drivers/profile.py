@@ -236,7 +236,12 @@ def _root() -> Path:
 
 def _packaged(name: str) -> Path:
     if name not in names():
-        raise ConfigError(f"profile {name!r} is unknown: use a path that ends in .toml, or one of {', '.join(names())}")
+        from difflib import get_close_matches  # noqa: PLC0415 - only for the message
+
+        near = get_close_matches(name, names(), n=3)
+        every = f"name one of {', '.join(names())}"
+        there = f"is it {' or '.join(near)}? packseal profiles lists them" if near else every
+        raise ConfigError(f"profile {name!r} is unknown: {there}; or a path that ends in .toml")
     return _root() / f"{name}.toml"
 
 
