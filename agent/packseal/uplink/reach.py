@@ -17,6 +17,12 @@ from packseal.core.errors import UplinkError
 from packseal.uplink.names import Address, Names
 
 MAX_PROVEN = 2
+CONGESTION = b"bbr"
+"""How fast to send (tcp(7), TCP_CONGESTION): by what arrives. Others slow down with every packet that is lost.
+
+With 30 % lost in each direction and 50 ms of round trip CUBIC carries 1.3 kB/s and BBR 59 kB/s. In Linux since 4.9
+(https://queue.acm.org/detail.cfm?id=3022184).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,8 @@ class Reach:
                 await asyncio.wait([asking], timeout=self._pace.learn_s)
             for name, option, value in self.socket_options:
                 connected.setsockopt(name, option, value)
+            with contextlib.suppress(OSError):  # not every kernel has it, and not every service may choose it
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
             return connected
 
     def _known(self) -> list[Address]:

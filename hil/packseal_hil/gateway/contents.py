@@ -38,6 +38,7 @@ MODULES = (
     # The kernel's Bluetooth asks for these by name, for pairing and for random addresses.
     *("ccm", "cmac", "ecb", "algif_skcipher", "algif_hash", "ecdh_generic", "aes_generic", "sha256_generic", "hmac"),
     *("virtio_net", "virtio_rng", "veth", "dummy", "ifb"),
+    "tcp_bbr",  # which the agent chooses where it may
     *("sch_netem", "sch_ingress", "sch_tbf", "act_mirred", "act_gact", "cls_matchall", "cls_u32"),
     *("overlay", "loop", "softdog", "tpm_tis", "tpm_crb"),
 )

@@ -10,12 +10,13 @@ from tests.agent.uplink.servers import HttpSink, free_port
 from packseal.core.errors import UplinkError
 from packseal.uplink.https import KEEPALIVE_S, HttpsUplink
 from packseal.uplink.memory import Faults
-from packseal.uplink.reach import Reach
+from packseal.uplink.reach import CONGESTION, Reach
 from packseal.uplink.route import Route
 from packseal.uplink.tls import TlsFiles
 
 pytestmark = pytest.mark.timeout(60)
 LIMIT_S = 20
+CONGESTION_BYTES = 16  # TCP_CA_NAME_MAX, include/net/tcp.h
 NAT_FORGETS_S = 240  # the shortest default that a vendor documents: Azure's, see uplink/https.py
 
 
@@ -81,3 +82,17 @@ def test_the_kernel_asks_an_idle_server_for_a_sign_of_life(seconds: int | None) 
 def test_without_it_the_kernel_asks_nothing() -> None:
     options = Reach("localhost", free_port()).socket_options
     assert not any(option == (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) for option in options)
+
+
+def test_a_connection_goes_by_what_arrives_where_the_kernel_lets_it() -> None:
+    async def scenario() -> bytes:
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+            with await Reach("127.0.0.1", server.sockets[0].getsockname()[1]).connect() as connected:
+                return connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION_BYTES)
+
+    with socket.socket() as probe:
+        try:
+            probe.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
+        except OSError as error:
+            pytest.skip(f"this machine does not let us choose BBR: {error.strerror}")
+    assert asyncio.run(scenario()).rstrip(b"\0") == CONGESTION
