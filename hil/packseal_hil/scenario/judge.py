@@ -105,7 +105,9 @@ def _gaps(expected: Mapping[str, GapBounds], found: Evidence) -> Iterator[Verdic
 
 def _refused(expect: Expect, found: Evidence) -> Iterator[Verdict]:
     yield from _counts("refusal", expect.refused, found.refused, closed=True)
-    for name in expect.refused:
+    for name, (least, _) in expect.refused.items():
+        if not least and name not in found.refused:
+            continue  # it need not have been
         is_shown = name in found.page.lower()
         yield Verdict(f"the sink's page shows {name}", is_shown, "it does" if is_shown else "the word is not on it")
     seen = f"{found.logs_shown} logs"

@@ -110,6 +110,10 @@ def test_a_refusal_must_be_shown_on_the_page(found: Evidence) -> None:
     assert failed(expect, found) == ["the sink's page shows fork"]
     found.page = "<td>fork</td>"
     assert failed(expect, found) == []
+    perhaps = msgspec.structs.replace(EXPECT, refused={"fork": (1, 5), "rollback": (0, 5)})
+    assert failed(perhaps, found) == []
+    found.refused["rollback"] = 1
+    assert failed(perhaps, found) == ["the sink's page shows rollback"]
 
 
 def test_no_records_at_all_is_no_success() -> None:
