@@ -9,7 +9,7 @@ from packseal.core.errors import FormatError, StorageError
 from packseal.core.exchange import Batch, Early, LogEnd, Position, Refusal, Refused, Reply, Request
 from packseal.core.record import Record
 from packseal_sink.draft import Draft
-from packseal_sink.gatekeeper import TEXT_LIMIT, Gatekeeper
+from packseal_sink.gatekeeper import TEXT_LIMIT, Admission, Gatekeeper
 from packseal_sink.ledger import Ledger, Limits, Note
 from packseal_sink.pressure import Bounds, Pressure
 from packseal_sink.questions import Questions
@@ -138,8 +138,6 @@ class Ingest:
                 numbers.setdefault(entry.header.log_id, []).append(entry.header.sequence)
             else:
                 draft.refuse(*entry)
-                if not entry[0].log_id:
-                    break  # bytes that are no record: what follows them is not worth the work
         for stretch in content.whole:
             draft.follow(stretch.log_id)
         try:
@@ -149,18 +147,18 @@ class Ingest:
             return Reply(refused=tuple(self._busy(log_id, error) for log_id in draft.touched))
         return Reply(self._write_receipts(draft.touched), draft.told, self._held(numbers if early else {}))
 
-    def _admitted(self, content: Batch | Early, draft: Draft) -> Iterable[Record | tuple[Refused, bytes]]:
+    def _admitted(self, content: Batch | Early, draft: Draft) -> list[Admission]:
         """Return verified records and refusals; the gateway's word counts only where every record does."""
-        admitted = map(self._gatekeeper.admit, content.records)
+        entries = self._gatekeeper.admit(content.records, chained=isinstance(content, Batch))
         if not content.whole:
-            return admitted
-        entries = list(admitted)
+            return entries
         good = [entry for entry in entries if isinstance(entry, Record)]
         if len(good) < len(entries):
             return entries
         draft.believe(content.whole)
         # In order, so that no number is passed over whose record comes later in the same request.
-        return sorted(good, key=lambda entry: entry.header.sequence)
+        good.sort(key=lambda entry: entry.header.sequence)
+        return [*good]
 
     def _held(self, numbers: Mapping[bytes, Iterable[int]]) -> dict[bytes, list[Range]]:
         """Return the ranges held early that the numbers are in."""

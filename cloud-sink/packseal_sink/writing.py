@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packseal.core.bodies import Body, Event, Gap, Kind, Lifecycle
-from packseal.core.passport import Snapshot
+from packseal.core.passport import Field, Snapshot
 from packseal.core.record import GENESIS, Record
 from packseal_sink.draft import SEQUENCE_BITS
 from packseal_sink.ledger import LogState, Note
@@ -18,6 +18,7 @@ REFUSALS_KEPT = 50
 """The newest refusals kept in full, for each log and code; all are counted."""
 
 NOBODY = 0
+_CODES = {known: known.code for known in Field}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ def _write_records(
     connection.executemany(
         "INSERT INTO reading (log, field, sequence, wall_ms, value, missing, originator, method, last_update_ms,"
         " uncertainty, coverage) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (row for entry in stored for row in _reading_rows(entry, rows[entry.header.log_id])),
+        sorted(row for entry in stored for row in _reading_rows(entry, rows[entry.header.log_id])),
     )
 
 
@@ -232,17 +233,19 @@ def _code(body: Body) -> int | None:
 def _reading_rows(entry: Record, log_row: int) -> Iterable[tuple[int | float | None, ...]]:
     if not isinstance(entry.body, Snapshot):
         return
+    sequence, wall_ms = entry.header.sequence, bounded_ms(entry.header.wall_ms)
     for reading in entry.body.readings:
+        updated_ms = reading.last_update_ms
         yield (
             log_row,
-            reading.field.code,
-            entry.header.sequence,
-            bounded_ms(entry.header.wall_ms),
+            _CODES[reading.field],
+            sequence,
+            wall_ms,
             reading.value,
             None if reading.missing is None else int(reading.missing),
             int(reading.originator),
             int(reading.method),
-            bounded_ms(reading.last_update_ms),
+            updated_ms if 0 <= updated_ms <= MAX_WALL_MS else bounded_ms(updated_ms),
             reading.uncertainty,
             reading.coverage,
         )

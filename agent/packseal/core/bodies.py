@@ -85,6 +85,11 @@ class Telemetry:
             raise FormatError("telemetry columns do not fit the window's span")
         return rows
 
+    def check(self) -> None:
+        """Raise FormatError where `rows` would."""
+        if not columns.is_sound(self.blob, self.first_mono_ms, self.count, self.span_ms):
+            self.rows()
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

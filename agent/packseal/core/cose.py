@@ -30,6 +30,7 @@ SIGNATURE_BYTES = 64  # both algorithms: RFC 8032 §5.1.6, RFC 9053 §2.1
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # n, FIPS 186-5 / SP 800-186 §3.2.1.3
 
 _SIGN1_START = b"\xd2\x84"  # tag 18, array of four
+_EMPTY_MAP = b"\xa0"
 _TO_BE_SIGNED_START = b"\x84\x6aSignature1"  # RFC 9052 §4.4: array of four, context text
 
 
@@ -142,7 +143,7 @@ class Envelope:
         )
         self._sign = signer.sign if signer.algorithm is Algorithm.EDDSA else lambda data: low_s(signer.sign(data))
         self._to_be_signed = _TO_BE_SIGNED_START + protected + b"\x40"  # empty external_aad
-        self._start = _SIGN1_START + protected + b"\xa0"  # empty unprotected header
+        self._start = _SIGN1_START + protected + _EMPTY_MAP
 
     def seal(self, payload: bytes) -> bytes:
         """Return the COSE_Sign1 bytes over `payload`."""
@@ -200,6 +201,27 @@ def parse(data: bytes, *, tagged: bool = True) -> Sign1:
         raise FormatError("a COSE_Sign1 has four parts, the second a map")
     protected, payload, signature = (cbor.as_bytes(parts[i], f"COSE_Sign1 part {i}") for i in (0, 2, 3))
     return Sign1(protected, parts[1], payload, signature)
+
+
+def split(data: bytes, at: int = 0) -> tuple[Sign1, int] | None:
+    """Return the COSE_Sign1 that begins at `at`, and where it ends; None unless it is in the form that we write."""
+    if data[at : at + 2] != _SIGN1_START:
+        return None
+    protected = cbor.read_byte_string(data, at + 2)
+    if protected is None or data[protected[1] : protected[1] + 1] != _EMPTY_MAP:
+        return None
+    payload = cbor.read_byte_string(data, protected[1] + 1)
+    signature = None if payload is None else cbor.read_byte_string(data, payload[1])
+    if payload is None or signature is None:
+        return None
+    return Sign1(protected[0], {}, payload[0], signature[0]), signature[1]
+
+
+def to_be_signed(message: Sign1) -> bytes:
+    """Return what the signature of one of our own messages is over: no external data, a header that is not empty."""
+    return b"".join(
+        (_TO_BE_SIGNED_START, cbor.byte_string(message.protected), b"\x40", cbor.byte_string(message.payload))
+    )
 
 
 def verify(message: Sign1, key: PublicKey, external_aad: bytes = b"") -> None:

@@ -171,10 +171,11 @@ def split_records(data: bytes) -> list[bytes]:
     while start < len(data):
         if len(records) >= MAX_BATCH_RECORDS:
             raise FormatError(f"a batch holds more than {MAX_BATCH_RECORDS} records")
-        stream.seek(start)
+        found = cose.split(data, start)
+        stream.seek(start if found is None else found[1])
         try:
-            decoder = cbor2.CBORDecoder(stream, max_depth=cbor.MAX_DEPTH, read_size=1)
-            decoder.decode()
+            if found is None:
+                cbor2.CBORDecoder(stream, max_depth=cbor.MAX_DEPTH, read_size=1).decode()
         except (cbor2.CBORError, ValueError, TypeError) as error:
             raise FormatError(f"item {len(records)} at byte {start} is not well-formed CBOR: {error}") from error
         records.append(data[start : stream.tell()])

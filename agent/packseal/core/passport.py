@@ -89,6 +89,9 @@ class Field(Enum):
     ENERGY_DISCHARGED_BMS = FieldSpec(50, "kWh", 4, "Energy given out as the BMS counts it", OUTSIDE, "-", None)
     RAINFLOW_CYCLES = FieldSpec(51, "1", 4, "Full equivalent cycles by rainflow count", OUTSIDE, "-", None)
 
+    # Members are one each, so identity may hash them: the hash of Enum, written in Python, takes most of a look-up.
+    __hash__ = object.__hash__
+
     @property
     def code(self) -> int:
         """The integer that stands for this field in records."""

@@ -8,16 +8,22 @@ never makes a record that no reader takes.
 """
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 from packseal.core import cbor
 from packseal.core.errors import FormatError
-from packseal.core.passport import FIELD_BY_CODE, Method, Missing, Originator, Reading, Snapshot
+from packseal.core.passport import FIELD_BY_CODE, Field, Method, Missing, Originator, Reading, Snapshot
 from packseal.core.quantities import BY_CODE, Channel
 
 PER_MILLE = 1000
 CELL_REACH_MV = 127  # one byte per cell: middle - 127 … middle + 127 mV as 0 … 254
 EXCESS = 1e-12  # what binary fractions add to a decimal number, as a share of it, is no excess
 CELL_APART = 255  # and one value for a cell that is listed as an exception, or not known
+
+_FIXED = {field: (field.code, 10**field.decimals, field.key) for field in Field}
+_ORIGINATORS = {int(originator): originator for originator in Originator}
+_METHODS = {int(method): method for method in Method}
 
 
 def encode_snapshot(snapshot: Snapshot, wall_ms: int) -> dict[int, object]:
@@ -26,7 +32,7 @@ def encode_snapshot(snapshot: Snapshot, wall_ms: int) -> dict[int, object]:
     present = [
         [channel.quantity.code, channel.index, number]
         for channel, value in sorted(snapshot.present.items(), key=lambda item: (item[0].quantity.code, item[0].index))
-        if (number := _scaled(value, channel.quantity.decimals)) is not None
+        if (number := _scaled(value, 10**channel.quantity.decimals)) is not None
     ]
     if present:
         body[2] = present
@@ -41,7 +47,7 @@ def decode_snapshot(value: object, wall_ms: int) -> Snapshot:
     """Return the Snapshot of a record of wall time `wall_ms`; raises FormatError."""
     parts = cbor.as_map(value, "snapshot", (1,), (2, 3, 4))
     readings = [_decode_reading(r, wall_ms) for r in cbor.as_array(parts[1], "readings")]
-    codes = [r.field.code for r in readings]
+    codes = [_FIXED[r.field][0] for r in readings]
     if codes != sorted(set(codes)):
         raise FormatError("readings must be in order of their codes, each once")
     present = {}
@@ -57,19 +63,19 @@ def decode_snapshot(value: object, wall_ms: int) -> Snapshot:
 
 
 def _encode_reading(reading: Reading, wall_ms: int) -> list[object]:
-    field = reading.field
+    code, scale, _ = _FIXED[reading.field]
     if reading.value is None:
-        return [field.code, None, int(reading.missing or 0)]
-    number = _scaled(reading.value, field.decimals)
+        return [code, None, int(reading.missing or 0)]
+    number = _scaled(reading.value, scale)
     if number is None:
-        return [field.code, None, int(Missing.FLAWED)]
+        return [code, None, int(Missing.FLAWED)]
     parts: list[object] = [
-        field.code,
+        code,
         number,
         int(reading.originator),
         int(reading.method),
         wall_ms - reading.last_update_ms,
-        None if reading.uncertainty is None else _scaled_up(reading.uncertainty, field.decimals),
+        None if reading.uncertainty is None else _scaled_up(reading.uncertainty, scale),
         None if reading.coverage is None else min(PER_MILLE, round(reading.coverage * PER_MILLE)),
     ]
     while parts[-1] is None:
@@ -87,15 +93,14 @@ def _encode_cells(cells_mv: Sequence[int | None]) -> list[object]:
     return [middle, offsets, apart] if apart else [middle, offsets]
 
 
-def _scaled(value: float, decimals: int) -> int | None:
+def _scaled(value: float, scale: int) -> int | None:
     """Return `value` at its resolution, None where it is no number or beyond what a record can hold."""
-    scaled = value * 10**decimals
+    scaled = value * scale
     return round(scaled) if abs(scaled) < cbor.SCALED_BELOW - 1 else None
 
 
-def _scaled_up(uncertainty: float, decimals: int) -> int | None:
+def _scaled_up(uncertainty: float, scale: int) -> int | None:
     """Return an uncertainty at the field's resolution, never less than it is: rounded to 0 it would say "exact"."""
-    scale = 10**decimals
     if not uncertainty * scale < cbor.SCALED_BELOW - 1:
         return None
     nearest: int = round(uncertainty * scale)
@@ -104,28 +109,38 @@ def _scaled_up(uncertainty: float, decimals: int) -> int | None:
 
 
 def _decode_reading(value: object, wall_ms: int) -> Reading:
-    parts = list(cbor.as_array(value, "reading"))
+    parts = cbor.as_array(value, "reading")
     if not 3 <= len(parts) <= 7:  # noqa: PLR2004 - see the module's docstring
         raise FormatError("a reading has three to seven parts")
     field = FIELD_BY_CODE[cbor.as_code(parts[0], "field", FIELD_BY_CODE)]
-    scale = 10**field.decimals
     try:
         if parts[1] is None:
             if len(parts) != 3:  # noqa: PLR2004
                 raise FormatError(f"{field.key}: a missing value carries its reason and nothing more")
-            return Reading(field, missing=Missing(parts[2]))
-        parts += [None] * (7 - len(parts))
-        return Reading(
-            field,
-            value=cbor.as_scaled(parts[1], field.key) / scale,
-            originator=Originator(parts[2]),
-            method=Method(parts[3]),
-            last_update_ms=wall_ms - cbor.as_int(parts[4], "age"),
-            uncertainty=None if parts[5] is None else cbor.as_uint(parts[5], "uncertainty", cbor.SCALED_BELOW) / scale,
-            coverage=None if parts[6] is None else cbor.as_uint(parts[6], "coverage", PER_MILLE + 1) / PER_MILLE,
-        )
+            return _missing(field, parts[2])
+        return _decode_valued(field, (*parts, None, None, None, None), wall_ms)
     except (ValueError, TypeError) as error:
         raise FormatError(f"{field.key}: {error}") from error
+
+
+def _decode_valued(field: Field, parts: Sequence[Any], wall_ms: int) -> Reading:
+    (_, scale, key), uncertainty, coverage = _FIXED[field], parts[5], parts[6]
+    return Reading(
+        field,
+        value=cbor.as_scaled(parts[1], key) / scale,
+        originator=_ORIGINATORS.get(parts[2]) or Originator(parts[2]),
+        method=_METHODS.get(parts[3]) or Method(parts[3]),
+        last_update_ms=wall_ms - cbor.as_int(parts[4], "age"),
+        uncertainty=None
+        if uncertainty is None
+        else cbor.as_uint(uncertainty, "uncertainty", cbor.SCALED_BELOW) / scale,
+        coverage=None if coverage is None else cbor.as_uint(coverage, "coverage", PER_MILLE + 1) / PER_MILLE,
+    )
+
+
+@cache  # as many as there are fields and reasons; what is no reason raises
+def _missing(field: Field, reason: int) -> Reading:
+    return Reading(field, missing=Missing(reason))
 
 
 def _decode_cells(value: object) -> Sequence[int | None]:

@@ -7,11 +7,13 @@ A record is a COSE_Sign1 whose protected header is `{1: alg, 4: kid, 15: {1: iss
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from packseal.core import cbor, cose
 from packseal.core.bodies import BOOT_ID_BYTES, KIND_OF, Body, Kind, Telemetry, decode_body, encode_body
 from packseal.core.errors import FormatError, VerifyError
+from packseal.core.passport import Snapshot
 from packseal.core.sample import ClockQuality
 from packseal.core.summary import Summary
 
@@ -20,6 +22,12 @@ LOG_ID_BYTES = 16
 HASH_BYTES = 32
 MAX_RECORD_BYTES = 1 << 20
 """A 60 s window of 200 channels at 10 Hz seals to about 100 kB; ten times that is a mistake or an attack."""
+
+HEADERS_KEPT = 1024
+"""Protected headers taken apart once: a log has one and the same in all its records."""
+
+_PAYLOAD_KEYS = tuple(range(10))
+_KINDS, _QUALITIES = frozenset(Kind), frozenset(ClockQuality)
 
 GENESIS = bytes(HASH_BYTES)
 """What the first record of a log names as the hash before it."""
@@ -67,7 +75,8 @@ def record_hash(raw: bytes) -> bytes:
 
 def encode_payload(header: Header, body: Body) -> bytes:
     """Return the payload bytes that are signed."""
-    return cbor.encode(
+    encode = cbor.encode_ordered if isinstance(body, Telemetry | Snapshot) else cbor.encode
+    return encode(
         {
             0: VERSION,
             1: int(KIND_OF[type(body)]),
@@ -91,10 +100,7 @@ def parse(raw: bytes) -> Record:
     """
     if len(raw) > MAX_RECORD_BYTES:
         raise FormatError(f"a record of {len(raw)} bytes; the limit is {MAX_RECORD_BYTES}")
-    cbor.decode(raw, "record")
-    message = cose.parse(raw)
-    if message.unprotected:
-        raise FormatError("a record's unprotected header must be empty")
+    message = _open(raw)
     algorithm, kid, issuer, subject = _parse_protected(message.protected)
     cose.check_signature_form(algorithm, message.signature)
     header, kind, body = parse_payload(message.payload)
@@ -103,15 +109,23 @@ def parse(raw: bytes) -> Record:
 
 def parse_payload(payload: bytes) -> tuple[Header, Kind, Body]:
     """Take a payload apart; raises FormatError unless `encode_payload` gives the same bytes back."""
-    parts = cbor.as_map(cbor.decode(payload, "record payload"), "record payload", tuple(range(10)))
+    try:
+        found = _read_payload(cbor.loads(payload, "record payload"))
+        if encode_payload(found[0], found[2]) == payload:
+            return found
+    except (FormatError, TypeError):
+        pass  # the better reason may be that it is not in deterministic form
+    _read_payload(cbor.decode(payload, "record payload"))
+    raise FormatError("the payload is not in its one canonical form")
+
+
+def _read_payload(value: object) -> tuple[Header, Kind, Body]:
+    parts = cbor.as_map(value, "record payload", _PAYLOAD_KEYS)
     if parts[0] != VERSION:
         raise FormatError(f"record version {parts[0]}; this program reads version {VERSION}")
-    kind = Kind(cbor.as_code(parts[1], "record kind", set(Kind)))
+    kind = Kind(cbor.as_code(parts[1], "record kind", _KINDS))
     header = _parse_header(parts)
-    body = decode_body(kind, parts[9], header.wall_ms)
-    if encode_payload(header, body) != payload:
-        raise FormatError("the payload is not in its one canonical form")
-    return header, kind, body
+    return header, kind, decode_body(kind, parts[9], header.wall_ms)
 
 
 def verify(raw: bytes, key: cose.PublicKey) -> Record:
@@ -122,21 +136,47 @@ def verify(raw: bytes, key: cose.PublicKey) -> Record:
         VerifyError: another key's, or changed since it was signed.
     """
     record = parse(raw)
+    check_signature(record, key)
+    return record
+
+
+def check_signature(record: Record, key: cose.PublicKey) -> None:
+    """Raise VerifyError unless a parsed record was signed with `key`, and not changed since."""
     if record.kid != key.kid:
         raise VerifyError(f"signed by key {record.kid.hex()[:16]}…, not by {key.kid.hex()[:16]}…")
-    cose.verify(cose.parse(raw), key)
-    return record
+    if record.algorithm != key.algorithm:
+        raise VerifyError(f"the header names algorithm {record.algorithm}, the key is for {int(key.algorithm)}")
+    message = _open(record.raw)
+    key.check(message.signature, cose.to_be_signed(message))
+
+
+def claimed_kid(raw: bytes) -> bytes:
+    """Return which key a record says it is signed with; raises FormatError where its envelope is not canonical."""
+    return _parse_protected(_open(raw).protected)[1]
 
 
 def check_contents(record: Record) -> None:
     """Unfold what `parse` leaves folded; raises FormatError where columns are not those of their window or summary."""
     match record.body:
         case Telemetry() as body:
-            body.rows()
+            body.check()
         case Summary() as body:
             body.table()
 
 
+def _open(raw: bytes) -> cose.Sign1:
+    """Take the envelope off; raises FormatError unless it is in its one canonical form."""
+    found = cose.split(raw)
+    if found is not None and found[1] == len(raw):
+        return found[0]
+    cbor.decode(raw, "record")
+    message = cose.parse(raw)
+    if message.unprotected:
+        raise FormatError("a record's unprotected header must be empty")
+    return message
+
+
+@lru_cache(HEADERS_KEPT)
 def _parse_protected(protected: bytes) -> tuple[int, bytes, str, str]:
     parts = cbor.as_map(
         cbor.decode(protected, "protected header"),
@@ -162,5 +202,5 @@ def _parse_header(parts: Any) -> Header:
         boot_id=cbor.as_bytes(parts[5], "boot id", BOOT_ID_BYTES),
         mono_ms=cbor.as_uint(parts[6], "monotonic time"),
         wall_ms=cbor.as_uint(parts[7], "wall time"),
-        quality=ClockQuality(cbor.as_code(parts[8], "clock quality", set(ClockQuality))),
+        quality=ClockQuality(cbor.as_code(parts[8], "clock quality", _QUALITIES)),
     )
