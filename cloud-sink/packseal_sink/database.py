@@ -20,6 +20,7 @@ _SETTINGS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
     f"PRAGMA journal_size_limit = {WAL_KEEP_BYTES}",
+    "PRAGMA wal_autocheckpoint = 4000",  # pages, 16 MB: a backlog writes the same pages of the readings again and again
 )
 OVERGROWN = 2
 """A write-ahead log of so many times what is kept of it has not been folded in, though it was tried."""

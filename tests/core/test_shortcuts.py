@@ -1,17 +1,19 @@
 """What is taken apart the short way is taken exactly as the long way takes it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.bodies import BODIES
+from tests.core.bodies import BODIES, WALL_MS
 
-from packseal.core import cbor, columns, cose, record
-from packseal.core.bodies import Body, Snapshot, Telemetry
+from packseal.core import cbor, columns, cose, readings_cbor, record
+from packseal.core.bodies import Body, Telemetry
 from packseal.core.chain import Pen
 from packseal.core.errors import FormatError
+from packseal.core.passport import Snapshot
 from packseal.core.quantities import Channel, Quantity
 from packseal.core.sample import ClockQuality, Flaw, Instant, Sample
 
@@ -118,3 +120,49 @@ def test_what_is_encoded_in_order_is_the_deterministic_form(
     payload = cose.parse(raw).payload
     assert cbor.encode(cbor.decode(payload, "payload")) == payload
     assert record.parse(raw).body == body or not isinstance(body, Snapshot | Telemetry)
+
+
+READING = st.one_of(
+    st.tuples(st.integers(1, 4), st.none(), st.integers(0, 8) | ITEMS),
+    st.tuples(st.integers(1, 4), NUMBERS, st.sampled_from([1, 2, 2.0, True]), st.sampled_from([1, 2, 19]), NUMBERS),
+    st.tuples(st.integers(1, 4), SMALL, st.just(1), st.just(1), SMALL, ITEMS | st.integers(0, 99)),
+    st.tuples(st.integers(1, 4), SMALL, st.just(1), st.just(1), SMALL, ITEMS, st.none() | st.integers(0, 1001)),
+).map(list)
+PRESENT = st.tuples(st.integers(1, 2) | ITEMS, st.integers(0, 2) | ITEMS, NUMBERS).map(list)
+
+
+@given(
+    readings=st.lists(READING, max_size=3, unique_by=lambda part: part[0]).map(lambda parts: sorted(parts, key=first)),
+    present=st.none() | st.lists(PRESENT, max_size=3),
+    cells=st.none() | st.just([3700, b"\x7f\x80"]),
+    began=st.none() | ITEMS,
+    longer=st.booleans(),
+)
+def test_a_snapshot_is_taken_only_in_its_one_form(
+    readings: list[list[object]], present: object, cells: object, began: object, *, longer: bool
+) -> None:
+    body = {1: readings} | {key: part for key, part in ((2, present), (3, cells), (4, began)) if part is not None}
+    start = {0: 1, 1: 1, 2: bytes(16), 3: 1, 4: bytes(32), 5: bytes(8), 6: 1, 7: WALL_MS, 8: 1}
+    payload = cbor.encode_ordered({**start, 9: body})
+    if longer:  # the same, but for a head that is longer than it need be
+        at = payload.rindex(cbor.encode_ordered(body)) + 2
+        payload = payload[:at] + bytes([0x98, payload[at] & 0x1F]) + payload[at + 1 :]
+    try:
+        header, _, found = record.parse_payload(payload)
+    except (FormatError, TypeError):
+        return
+    assert not longer
+    assert record.encode_payload(header, found) == payload
+
+
+def first(parts: list[object]) -> int:
+    assert isinstance(parts[0], int)
+    return parts[0]
+
+
+def test_snapshots_without_cells_are_taken_the_short_way(pen: Pen, at: Callable[[float], Instant]) -> None:
+    """Else all of the above shows nothing."""
+    body = next(body for body in BODIES if isinstance(body, Snapshot))
+    raw = pen.write(replace(body, cells_mv=()), at(1)).raw
+    value = cbor.decode(cose.parse(raw).payload, "payload")[9]
+    assert readings_cbor.encoded_size(value) == len(cbor.encode(value))

@@ -79,6 +79,11 @@ def read_byte_string(data: bytes, at: int) -> tuple[bytes, int] | None:
     return (data[start:end], end) if size >= least and end <= len(data) else None
 
 
+def head_size(length: int) -> int:
+    """Return how many bytes the shortest head of something of this length has."""
+    return len(_head(0, length))
+
+
 def _head(major: int, length: int) -> bytes:
     if length < 24:  # noqa: PLR2004 - RFC 8949 §3, additional information 0..23 is the value itself
         return bytes((major | length,))

@@ -7,8 +7,9 @@ A reading is `[code, value, originator, method, age ms, uncertainty, coverage �
 never makes a record that no reader takes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from packseal.core import cbor
@@ -17,6 +18,8 @@ from packseal.core.passport import FIELD_BY_CODE, Field, Method, Missing, Origin
 from packseal.core.quantities import BY_CODE, Channel
 
 PER_MILLE = 1000
+_MISSING_PARTS = 3
+_AT_BOUND = cbor.SCALED_BELOW - 1  # taken for more than a record can hold
 CELL_REACH_MV = 127  # one byte per cell: middle - 127 … middle + 127 mV as 0 … 254
 EXCESS = 1e-12  # what binary fractions add to a decimal number, as a share of it, is no excess
 CELL_APART = 255  # and one value for a cell that is listed as an exception, or not known
@@ -46,8 +49,8 @@ def encode_snapshot(snapshot: Snapshot, wall_ms: int) -> dict[int, object]:
 def decode_snapshot(value: object, wall_ms: int) -> Snapshot:
     """Return the Snapshot of a record of wall time `wall_ms`; raises FormatError."""
     parts = cbor.as_map(value, "snapshot", (1,), (2, 3, 4))
-    readings = [_decode_reading(r, wall_ms) for r in cbor.as_array(parts[1], "readings")]
-    codes = [_FIXED[r.field][0] for r in readings]
+    readings = _decode_readings(cbor.as_array(parts[1], "readings"), wall_ms)
+    codes = [part[0] for part in parts[1]]
     if codes != sorted(set(codes)):
         raise FormatError("readings must be in order of their codes, each once")
     present = {}
@@ -108,6 +111,41 @@ def _scaled_up(uncertainty: float, scale: int) -> int | None:
     return nearest if nearest / scale >= uncertainty * (1 - EXCESS) else nearest + 1
 
 
+def encoded_size(value: Mapping[int, Any]) -> int | None:
+    """Return how many bytes `value` has that `encode_snapshot` would make again of what `decode_snapshot` took from it.
+
+    So bytes of that size that decode to `value` are its one encoding: every other one has a longer head somewhere.
+    Several times as fast as to encode. None leaves it open, as for cell voltages and for numbers at the very bound.
+    """
+    readings, present = value[1], value.get(2, ())
+    if list(value) not in ([1], [1, 2], [1, 4], [1, 2, 4]) or present == []:
+        return None
+    numbers = [number for part in (*readings, *present) for number in part]
+    numbers += [value[4]] if 4 in value else []  # noqa: PLR2004
+    said = [number for number in numbers if number is not None]
+    if not {int, type(None)}.issuperset(map(type, numbers)) or max(map(abs, said), default=0) >= _AT_BOUND:
+        return None
+    places = [part[:2] for part in present]
+    # Of a reading with a value, what is not known is left out at the end, and null in between.
+    if any(part[-1] is None for part in readings) or any(one >= other for one, other in pairwise(places)):
+        return None
+    lists = len(cbor.encode_ordered(numbers)) - cbor.head_size(len(numbers)) + len(readings) + len(present)
+    heads = cbor.head_size(len(readings)) + (cbor.head_size(len(present)) if present else 0)
+    return 1 + len(value) + heads + lists
+
+
+def _decode_readings(values: Sequence[Any], wall_ms: int) -> list[Reading]:
+    try:
+        return [
+            _missing(value[0], value[2])
+            if type(value) is list and len(value) == _MISSING_PARTS and value[1] is None
+            else _decode_reading(value, wall_ms)
+            for value in values
+        ]
+    except (ValueError, TypeError, FormatError):
+        return [_decode_reading(value, wall_ms) for value in values]  # says which field is wrong
+
+
 def _decode_reading(value: object, wall_ms: int) -> Reading:
     parts = cbor.as_array(value, "reading")
     if not 3 <= len(parts) <= 7:  # noqa: PLR2004 - see the module's docstring
@@ -115,9 +153,9 @@ def _decode_reading(value: object, wall_ms: int) -> Reading:
     field = FIELD_BY_CODE[cbor.as_code(parts[0], "field", FIELD_BY_CODE)]
     try:
         if parts[1] is None:
-            if len(parts) != 3:  # noqa: PLR2004
+            if len(parts) != _MISSING_PARTS:
                 raise FormatError(f"{field.key}: a missing value carries its reason and nothing more")
-            return _missing(field, parts[2])
+            return _missing(field.code, parts[2])
         return _decode_valued(field, (*parts, None, None, None, None), wall_ms)
     except (ValueError, TypeError) as error:
         raise FormatError(f"{field.key}: {error}") from error
@@ -127,20 +165,19 @@ def _decode_valued(field: Field, parts: Sequence[Any], wall_ms: int) -> Reading:
     (_, scale, key), uncertainty, coverage = _FIXED[field], parts[5], parts[6]
     return Reading(
         field,
-        value=cbor.as_scaled(parts[1], key) / scale,
-        originator=_ORIGINATORS.get(parts[2]) or Originator(parts[2]),
-        method=_METHODS.get(parts[3]) or Method(parts[3]),
-        last_update_ms=wall_ms - cbor.as_int(parts[4], "age"),
-        uncertainty=None
-        if uncertainty is None
-        else cbor.as_uint(uncertainty, "uncertainty", cbor.SCALED_BELOW) / scale,
-        coverage=None if coverage is None else cbor.as_uint(coverage, "coverage", PER_MILLE + 1) / PER_MILLE,
+        cbor.as_scaled(parts[1], key) / scale,
+        None,
+        _ORIGINATORS.get(parts[2]) or Originator(parts[2]),
+        _METHODS.get(parts[3]) or Method(parts[3]),
+        wall_ms - cbor.as_int(parts[4], "age"),
+        None if uncertainty is None else cbor.as_uint(uncertainty, "uncertainty", cbor.SCALED_BELOW) / scale,
+        None if coverage is None else cbor.as_uint(coverage, "coverage", PER_MILLE + 1) / PER_MILLE,
     )
 
 
 @cache  # as many as there are fields and reasons; what is no reason raises
-def _missing(field: Field, reason: int) -> Reading:
-    return Reading(field, missing=Missing(reason))
+def _missing(code: int, reason: int) -> Reading:
+    return Reading(FIELD_BY_CODE[cbor.as_code(code, "field", FIELD_BY_CODE)], missing=Missing(reason))
 
 
 def _decode_cells(value: object) -> Sequence[int | None]:

@@ -6,6 +6,7 @@ A record is a COSE_Sign1 whose protected header is `{1: alg, 4: kid, 15: {1: iss
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from packseal.core import cbor, cose
 from packseal.core.bodies import BOOT_ID_BYTES, KIND_OF, Body, Kind, Telemetry, decode_body, encode_body
 from packseal.core.errors import FormatError, VerifyError
-from packseal.core.passport import Snapshot
+from packseal.core.readings_cbor import encoded_size
 from packseal.core.sample import ClockQuality
 from packseal.core.summary import Summary
 
@@ -75,11 +76,15 @@ def record_hash(raw: bytes) -> bytes:
 
 def encode_payload(header: Header, body: Body) -> bytes:
     """Return the payload bytes that are signed."""
-    encode = cbor.encode_ordered if isinstance(body, Telemetry | Snapshot) else cbor.encode
+    return _encode_parts(header, KIND_OF[type(body)], encode_body(body, header.wall_ms))
+
+
+def _encode_parts(header: Header, kind: Kind, body: Mapping[int, object]) -> bytes:
+    encode = cbor.encode_ordered if kind in (Kind.TELEMETRY, Kind.SNAPSHOT) else cbor.encode
     return encode(
         {
             0: VERSION,
-            1: int(KIND_OF[type(body)]),
+            1: int(kind),
             2: header.log_id,
             3: header.sequence,
             4: header.previous,
@@ -87,7 +92,7 @@ def encode_payload(header: Header, body: Body) -> bytes:
             6: header.mono_ms,
             7: header.wall_ms,
             8: int(header.quality),
-            9: encode_body(body, header.wall_ms),
+            9: body,
         }
     )
 
@@ -110,13 +115,22 @@ def parse(raw: bytes) -> Record:
 def parse_payload(payload: bytes) -> tuple[Header, Kind, Body]:
     """Take a payload apart; raises FormatError unless `encode_payload` gives the same bytes back."""
     try:
-        found = _read_payload(cbor.loads(payload, "record payload"))
-        if encode_payload(found[0], found[2]) == payload:
+        value = cbor.loads(payload, "record payload")
+        found = _read_payload(value)
+        if _is_snapshot_as_encoded(payload, found, value) or encode_payload(found[0], found[2]) == payload:
             return found
     except (FormatError, TypeError):
         pass  # the better reason may be that it is not in deterministic form
     _read_payload(cbor.decode(payload, "record payload"))
     raise FormatError("the payload is not in its one canonical form")
+
+
+def _is_snapshot_as_encoded(payload: bytes, found: tuple[Header, Kind, Body], value: Any) -> bool:
+    header, kind, _ = found
+    if kind is not Kind.SNAPSHOT:
+        return False
+    start = _encode_parts(header, kind, {})[:-1]
+    return payload.startswith(start) and encoded_size(value[9]) == len(payload) - len(start)
 
 
 def _read_payload(value: object) -> tuple[Header, Kind, Body]:
