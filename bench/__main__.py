@@ -20,6 +20,9 @@ MEASUREMENTS = {
     "start": "bench.start",
     "pipeline": "bench.pipeline",
     "splice": "bench.splice",
+    "growth": "bench.growth",
+    "disk": "bench.disk",
+    "air": "bench.air",
     "catch-up": "bench.catch_up",
 }
 """Name and module, whose `measure(effort)` returns rows. Imported one by one: a measurement may lack its peer."""

@@ -5,6 +5,7 @@ All of it is real and in processes of its own; only the frames come from here, o
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -113,9 +115,25 @@ def installed(window_s: float, period_s: float) -> Iterator[Installation]:
         yield Installation(folder)
 
 
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A broker and a sink: the broker's port, the sink's own for HTTP, and the sink's process."""
+
+    port: int
+    http_port: int
+    sink: subprocess.Popen[bytes]
+
+
 @contextmanager
 def operator(folder: Path) -> Iterator[int]:
-    """Run a broker and a sink that knows the gateway whose key is in `folder`, made if it is not; gives the port.
+    """As `operating`; gives the broker's port."""
+    with operating(folder) as made:
+        yield made.port
+
+
+@contextmanager
+def operating(folder: Path) -> Iterator[Operator]:
+    """Run a broker and a sink that knows the gateway whose key is in `folder`, made if it is not.
 
     Raises:
         InputError: as `installed`.
@@ -130,8 +148,15 @@ def operator(folder: Path) -> Iterator[int]:
         _call(*SINK, "gateway", "add", str(folder / "gateway.pub"), "--id", GATEWAY_ID, "--config", str(sink_toml))
         stack.enter_context(process((mosquitto(), "-p", str(port)), folder / "mosquitto.log", "running"))
         sink = (*SINK, "run", "--config", str(sink_toml))
-        stack.enter_context(process(sink, folder / "sink.log", "connected to broker"))
-        yield port
+        running = stack.enter_context(process(sink, folder / "sink.log", "connected to broker"))
+        said = re.search(r"listening on http://127\.0\.0\.1:(\d+)/", (folder / "sink.log").read_text())
+        yield Operator(port, int(said[1]) if said else 0, running)
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds, user and system, that a running process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # proc_pid_stat(5)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def fill(journal: Path, author: Author, declared: Declared, period_s: float, sam
     with Journal.open(journal) as opened:
         opened.begin_log(author.battery, log_id)
         pen = Pen(author.signer, author.gateway, author.battery, log_id, BOOT_ID, opened.head(log_id))
-        for part in _parts(pen, declared, period_s, iter(samples)):
+        for part in _parts(sealing(pen, declared, period_s, iter(samples))):
             records = [record for sealed in part for record in sealed.records]
             opened.append(log_id, records, part[-1].state)
         return opened.head(log_id).next_sequence
@@ -75,15 +75,25 @@ def minutes(count: int, last_wall_ns: int, seed: int = 1) -> Iterator[Sample]:
         yield Sample(Instant(MONO_NS + elapsed_ns, wall_ns, ClockQuality.NTP), dict(present))
 
 
-def _parts(pen: Pen, declared: Declared, period_s: float, samples: Iterator[Sample]) -> Iterator[list[Sealed]]:
+def _parts(sealed: Iterable[Sealed]) -> Iterator[list[Sealed]]:
     """Yield what is sealed, an hour or so at a time."""
-    last = next(samples)
-    meter = Meter(declared, frozenset(channel.quantity for channel in last.values), period_s)
-    sealer = Sealer(pen, meter, WINDOW_S, None)
-    waiting = [sealer.begin(LifecycleCode.LOG_BEGUN, last.at, {}), *sealer.feed(last)]
-    for last in samples:
-        waiting += sealer.feed(last)
+    waiting: list[Sealed] = []
+    for one in sealed:
+        waiting.append(one)
         if len(waiting) >= WINDOWS_PER_APPEND:
             yield waiting
             waiting = []
-    yield [*waiting, sealer.end(LifecycleCode.AGENT_STOPPED, last.at)]
+    if waiting:
+        yield waiting
+
+
+def sealing(pen: Pen, declared: Declared, period_s: float, samples: Iterator[Sample]) -> Iterator[Sealed]:
+    """Yield what is sealed of a whole log: its beginning, its windows, its end in good order."""
+    last = next(samples)
+    meter = Meter(declared, frozenset(channel.quantity for channel in last.values), period_s)
+    sealer = Sealer(pen, meter, WINDOW_S, None)
+    yield sealer.begin(LifecycleCode.LOG_BEGUN, last.at, {})
+    yield from sealer.feed(last)
+    for last in samples:
+        yield from sealer.feed(last)
+    yield sealer.end(LifecycleCode.AGENT_STOPPED, last.at)
