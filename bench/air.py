@@ -1,9 +1,10 @@
 """Bytes on the air, per battery and month: what one gateway sends and gets while all is well, minute by minute.
 
 The engine that the agent runs sends each minute's records as they are sealed, over a road that counts, to a real broker
-and a real sink: four quantities a second, windows of 60 s. Counted is what TCP carries on an open connection, both ways. Not counted: the headers of TCP and IP
-(40 bytes a packet over IPv4), TLS (22 bytes a record, RFC 8446 §5.2 with AES-GCM), opening the connection, and MQTT's
-pings (2 bytes each way every 15 s, 0.7 MB a month). docs/uplinks.md has what these come to.
+and a real sink: four quantities a second, windows of 60 s. Counted is what TCP carries on an open connection, both
+ways. Not counted: the headers of TCP and IP (40 bytes a packet over IPv4), TLS (22 bytes a record, RFC 8446 §5.2 with
+AES-GCM), opening the connection, and MQTT's pings (2 bytes each way every 15 s, 0.7 MB a month). docs/uplinks.md has
+what these come to.
 """
 
 import asyncio
