@@ -67,9 +67,16 @@ class Lane:
         return self.next is None and self.in_flight == 0 and now >= self.wait_until
 
     def sends(self, now: float, *, ordered: bool) -> bool:
-        """Return whether a request may go out now; several at once only where they arrive in order."""
+        """Return whether any request may go out now; several at once only where they arrive in order."""
         ready = self.next is not None and self.next < self.end.next_sequence and now >= self.wait_until
         return ready and (ordered or self.in_flight == 0)
+
+    def follows(self, now: float) -> bool:
+        """Return whether the next batch may go out behind others that it could overtake: the sink lets it wait then.
+
+        Not while something is under way out of turn, and not towards a hole, where the order tells what is missing.
+        """
+        return self.sends(now, ordered=True) and not self.flying and self.hole_ahead is None
 
     def surveyed(self, end: Head, holes: Iterable[tuple[int, int]]) -> None:
         """Note where the log ends now and which numbers its gap records name, last ones included."""
