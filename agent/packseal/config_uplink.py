@@ -87,7 +87,14 @@ class Mqtt(_Road, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_fie
     port: int = 8883
     username: str | None = None
     password_file: str | None = None
+    plain_text: bool = False
+    """Without [uplink.tls]: you know that anyone on the way to the broker can read the records, and are not warned."""
     tls: Tls | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.plain_text and self.tls is not None:
+            raise ValueError("plain_text = true and [uplink.tls] exclude each other")
 
     @property
     def title(self) -> str:

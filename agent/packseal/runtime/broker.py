@@ -18,4 +18,5 @@ def broker_of(config: Config, settings: Mqtt | MqttJson) -> MqttSettings:
         tls=config.tls(settings.tls),
         username=settings.username,
         password_file=config.optional(settings.password_file),
+        plain_text=isinstance(settings, Mqtt) and settings.plain_text,
     )

@@ -1,5 +1,6 @@
 """Ways: the links to the sink that the configuration names."""
 
+import logging
 from collections.abc import Sequence
 
 from packseal import config_uplink
@@ -11,6 +12,8 @@ from packseal.uplink.budget import Budget, Cost, Limits
 from packseal.uplink.link import Link, Policy
 from packseal.uplink.protocol import Uplink
 from packseal.uplink.tally import Tally
+
+log = logging.getLogger(__name__)
 
 MQTT_KEEPALIVE_S = 15  # of MqttSettings, which only gateways with a broker import
 PING_BYTES = 230
@@ -28,7 +31,11 @@ def open_links(config: Config, tally: Tally) -> Sequence[Link]:
     Raises:
         ConfigError, InputError: an address or a file that cannot be used.
     """
-    return [_link(config, settings, tally) for settings in config.uplinks]
+    links = [_link(config, settings, tally) for settings in config.uplinks]
+    for link in links:
+        for note in link.uplink.notes:
+            log.warning("%s: %s", link.name, note)
+    return links
 
 
 def _link(config: Config, settings: config_uplink.Uplink, tally: Tally) -> Link:

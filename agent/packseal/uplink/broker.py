@@ -7,6 +7,7 @@ from typing import Any
 from packseal.core.errors import UplinkError
 
 FAILURE = 0x80
+TAKEN_OVER = 0x8E
 NO_MATCHING_SUBSCRIBERS = 0x10  # PUBACK reason code, §3.4.2.1
 REASONS = {
     0x82: "what we send is no MQTT to it (protocol error)",
@@ -20,7 +21,7 @@ REASONS = {
     0x8B: "it is shutting down",
     0x8C: "it does not take this way of proving who we are",
     0x8D: "it heard nothing of us for too long",
-    0x8E: "another client with the same identifier took over",
+    TAKEN_OVER: "another client with the same identifier took over: is a second device using this gateway's key?",
     0x90: "it does not allow the topic: check its access rules",
     0x93: "more was under way than it allows",
     0x95: "a message is larger than it takes",
@@ -73,7 +74,7 @@ class Limits:
     def check(self) -> None:
         """Raise UplinkError where the broker cannot carry the exchange."""
         if self.quality < 1:
-            raise UplinkError("it takes no messages of QoS 1, which receipts need: set that up at the broker")
+            raise UplinkError("it takes no messages of QoS 1: set that up at the broker")
 
 
 class Listener:
@@ -88,6 +89,10 @@ class Listener:
         self.limits = Limits()
         self.reason = ""
         """Why the broker refused or ended the connection; "" as long as it has not."""
+        self.is_taken = False
+        """Whether it said that it ended it for another client of the same identifier."""
+        self.is_cut = False
+        """Whether the connection ended without a word."""
         self._refused = refused
         self._on_connect, self._on_disconnect, self._on_publish = paho.on_connect, paho.on_disconnect, paho.on_publish
         paho.on_connect, paho.on_disconnect, paho.on_publish = self._connected, self._disconnected, self._acknowledged
@@ -102,6 +107,9 @@ class Listener:
     def _disconnected(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if flags.is_disconnect_packet_from_server:
             self.reason = said(reason.value, properties)
+            self.is_taken = reason.value == TAKEN_OVER
+        else:
+            self.is_cut = reason.is_failure
         self._on_disconnect(client, data, flags, reason, properties)
 
     def _acknowledged(self, client: Any, data: Any, number: int, reason: Any, properties: Any) -> None:
