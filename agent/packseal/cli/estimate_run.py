@@ -104,9 +104,10 @@ def estimate(table: Table, declared: Declared, period_s: float | None = None, *,
         notes.append(f"the current's sign is the wrong way round: voltage falls as it rises; {turned}")
     if table.skipped:
         notes.append(f"{table.skipped} rows without time, voltage or current were left out")
+    if table.restarts:
+        notes.append(f"t_s begins anew {table.restarts} times: each is taken for a recording an hour after the last")
     if table.unordered:
-        several = "; a table of several recordings needs times that go on" if table.unordered > len(table) else ""
-        notes.append(f"{table.unordered} rows not later than the one before were left out{several}")
+        notes.append(f"{table.unordered} rows not later than the one before were left out")
     sign = -1.0 if flipped and not keep_sign else 1.0
     return _run(table, declared, period_s or table.period_s(), sign, notes, flipped=flipped)
 

@@ -23,17 +23,26 @@ NEEDED = ("t_s", "v_v", "i_a")
 ALLOWED = (*NEEDED, "temp_c", "soc_pct", "soh_pct")
 EMPTY = ("", "nan", "na", "null", "none")
 LONGEST_PERIOD_S = 300.0
+BACK_S, APART_S = 60.0, 3600.0
+"""Time that goes back by so much begins another recording, taken to follow so much later; by less, it is disorder."""
+MOST_RESTARTS, LEAST_ROWS = 10, 20
+"""More recordings than that, with fewer rows in each, are a table in the wrong order."""
 STEADY = 0.1
 SHARE = 0.95
 
 
 @dataclass(slots=True)
 class Table:
-    """Columns of equal length, NaN for what a row does not say. `skipped` rows lacked time, voltage or current."""
+    """Columns of equal length, NaN for what a row does not say. `skipped` rows lacked time, voltage or current.
+
+    `t_s` always rises: of recordings one after the other, each of which counts anew, it goes on (`restarts`).
+    """
 
     columns: dict[str, array[float]] = field(default_factory=dict)
     skipped: int = 0
     unordered: int = 0
+    restarts: int = 0
+    moved_s: float = 0.0
 
     def __len__(self) -> int:
         return len(self.columns["t_s"])
@@ -115,7 +124,6 @@ def _csv(path: Path, file: Iterable[str] | io.TextIOBase) -> Table:
         names = [name.strip() for name in next(reader, [])]
         places = _places(path, names)
         table = Table({name: array("d") for name in places})
-        last = [-1e300]
         for cells in reader:
             if not cells:
                 continue
@@ -125,7 +133,7 @@ def _csv(path: Path, file: Iterable[str] | io.TextIOBase) -> Table:
                 raise InputError(f"{path}, line {reader.line_num}: {len(cells)} of {len(names)} columns") from None
             except ValueError:
                 raise InputError(_bad(path, reader.line_num, cells, places, number)) from None
-            _add(table, values, last)
+            _add(table, values)
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error
     return _whole(path, table)
@@ -161,15 +169,22 @@ def _hint(cell: str) -> str:
     return "; write a decimal point, or separate the columns by semicolons" if "," in cell else ""
 
 
-def _add(table: Table, values: dict[str, float], last: list[float]) -> None:
+def _add(table: Table, values: dict[str, float]) -> None:
     if not all(isfinite(values[name]) for name in NEEDED):
         table.skipped += 1
-    elif values["t_s"] <= last[0]:
-        table.unordered += 1
-    else:
-        last[0] = values["t_s"]
-        for name, value in values.items():
-            table.columns[name].append(value if isfinite(value) else nan)
+        return
+    times = table.columns["t_s"]
+    t_s = values["t_s"] + table.moved_s
+    if times and t_s <= times[-1]:
+        if t_s > times[-1] - BACK_S:
+            table.unordered += 1
+            return
+        table.restarts += 1
+        table.moved_s += times[-1] + APART_S - t_s
+        t_s = times[-1] + APART_S
+    for name, value in values.items():
+        table.columns[name].append(value if isfinite(value) else nan)
+    times[-1] = t_s
 
 
 def _parquet(path: Path) -> Table:
@@ -184,17 +199,19 @@ def _parquet(path: Path) -> Table:
         raise InputError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
     places = _places(path, list(whole.schema.names))
     said = [whole.column(name).to_pylist() for name in places]
-    table, last = Table({name: array("d") for name in places}), [-1e300]
+    table = Table({name: array("d") for name in places})
     for number, cells in enumerate(zip(*said, strict=True), 1):
         try:
             values = {n: nan if c is None else float(c) for n, c in zip(places, cells, strict=True)}
         except (TypeError, ValueError):
             raise InputError(f"{path}, row {number}: {safe(str(cells))} are not all numbers") from None
-        _add(table, values, last)
+        _add(table, values)
     return _whole(path, table)
 
 
 def _whole(path: Path, table: Table) -> Table:
     if len(table) == 0:
         raise InputError(f"{path} has no row with time, voltage and current")
+    if table.restarts > max(MOST_RESTARTS, len(table) / LEAST_ROWS):
+        raise InputError(f"{path}: t_s goes back {table.restarts} times in {len(table)} rows: sort the table by time")
     return table

@@ -162,3 +162,30 @@ def test_a_decimal_comma_between_commas_is_said_with_what_to_do(
 ) -> None:
     assert main(["estimate", written(tmp_path, ["t_s,v_v,i_a", '0,"36,5","1,2"'])]) == 1
     assert "line 2: v_v is '36,5', which is no number; write a decimal point" in capsys.readouterr().err
+
+
+def test_recordings_one_after_the_other_are_all_read_and_what_lies_between_is_not_counted(
+    tmp_path: Path, declared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, *one = rows()
+    assert main(["estimate", written(tmp_path, [head, *one]), "--declared", str(declared), "--json"]) == 0
+    once = json.loads(capsys.readouterr().out)
+    assert main(["estimate", written(tmp_path, [head, *one, *one, *one]), "--declared", str(declared), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["notes"] == [
+        *once["notes"],
+        "t_s begins anew 2 times: each is taken for a recording an hour after the last",
+    ]
+    given = [each["fields"]["capacity_discharged"]["value"] for each in (once, found)]
+    assert given[1] == pytest.approx(3 * given[0], rel=1e-6)
+
+
+def test_rows_in_disorder_are_left_out_and_a_table_in_the_wrong_order_is_refused(
+    tmp_path: Path, declared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, *one = rows()
+    swapped = [head, *one[:100], one[101], one[100], *one[102:]]
+    assert main(["estimate", written(tmp_path, swapped), "--declared", str(declared)]) == 0
+    assert "1 rows not later than the one before were left out" in capsys.readouterr().out
+    assert main(["estimate", written(tmp_path, [head, *reversed(one[::4])]), "--declared", str(declared)]) == 1
+    assert "sort the table by time" in capsys.readouterr().err
