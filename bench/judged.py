@@ -94,7 +94,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def _line(category: str, runs: Sequence[Outcome]) -> str:
-    one = max(runs, key=lambda o: (o.reading.value is not None, o.is_right is False))
+    one = max(runs, key=lambda o: (o.reading.value is not None, o.is_right is False, _events(o)))
     field, reading = one.field, one.reading
     right = [o.is_right for o in runs if o.is_right is not None]
     if reading.value is None:
@@ -106,6 +106,11 @@ def _line(category: str, runs: Sequence[Outcome]) -> str:
     share = f"{sum(right)} of {len(right)}" if right else ""
     judged = next((o.judged_by for o in runs if o.judged_by), "") or "no"
     return " | ".join([field.key, field.unit, category, truth, _number(reading.value, field), doubt, judged, share])
+
+
+def _events(outcome: Outcome) -> float:
+    """Return how many events there truly were, 0 of what is no count of events."""
+    return (outcome.truth or 0.0) if outcome.reading.method is Method.EVENT_COUNT else 0.0
 
 
 def _number(value: float | None, field: Field) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bench.harm import Harm
 from bench.judged import Outcome, misses, summary, table
 from packseal.core.declared import Declared
 from packseal.core.meter import Meter
@@ -59,6 +60,9 @@ SPECS = {
 }
 """The light vehicle stands in the frost at night, the home's storage in the heat at noon."""
 LEAST_DAYS = 10
+HARMED_SEED = 0
+HARM_H = ((34.0, Harm.DOWN), (82.0, Harm.UP), (106.0, Harm.DOWN))
+"""Hours into the year at which one battery of each category, of the first seed, is harmed."""
 
 ATTRIBUTES = {
     Field.INTERNAL_RESISTANCE: "internal_resistance",
@@ -116,6 +120,7 @@ def run(category: str, seed: int, days: float | None = None) -> list[Outcome]:
     declared = msgspec.structs.replace(battery.declared(), **ENTERED)
     said = _said(battery)
     meter = Meter(declared, frozenset(c.quantity for c in said))
+    harm = Harm(battery, [(round(h * 3600), way) for h, way in HARM_H] if seed == HARMED_SEED else [])
     second, end = 0, round((days or year_days) * loads.DAY_S)
     while True:
         at = Instant(second * NS_PER_S, START_NS + second * NS_PER_S, ClockQuality.NTP)
@@ -123,7 +128,8 @@ def run(category: str, seed: int, days: float | None = None) -> list[Outcome]:
         meter.feed(Sample(at, said))
         if second >= end:
             break
-        step = IDLE_S if load.idle_until_s(second) - second > IDLE_S + AWAKE_S else 1
+        forced = harm.goes_on(second)
+        step = IDLE_S if not forced and load.idle_until_s(second) - second > IDLE_S + AWAKE_S else 1
         second += step
         battery.advance(step)
     truths, exact = known(battery), passed_on(said, declared)

@@ -105,7 +105,7 @@ def estimate(table: Table, declared: Declared, period_s: float | None = None, *,
     if table.skipped:
         notes.append(f"{table.skipped} rows without time, voltage or current were left out")
     if table.restarts:
-        notes.append(f"t_s begins anew {table.restarts} times: each is taken for a recording an hour after the last")
+        notes.append(f"t_s begins anew {table.restarts} times: each is taken for a recording two hours after the last")
     if table.unordered:
         notes.append(f"{table.unordered} rows not later than the one before were left out")
     sign = -1.0 if flipped and not keep_sign else 1.0

@@ -23,7 +23,7 @@ NEEDED = ("t_s", "v_v", "i_a")
 ALLOWED = (*NEEDED, "temp_c", "soc_pct", "soh_pct")
 EMPTY = ("", "nan", "na", "null", "none")
 LONGEST_PERIOD_S = 300.0
-BACK_S, APART_S = 60.0, 3600.0
+BACK_S, APART_S = 60.0, 7200.0
 """Time that goes back by so much begins another recording, taken to follow so much later; by less, it is disorder."""
 MOST_RESTARTS, LEAST_ROWS = 10, 20
 """More recordings than that, with fewer rows in each, are a table in the wrong order."""

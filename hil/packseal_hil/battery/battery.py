@@ -57,6 +57,8 @@ class SimulatedBattery:
         self._current_a = 0.0
         self._moment = self._look(0.0)
         self._aged_s = 0.0
+        self.forced_c: float | None = None
+        """A C rate that flows instead of what the load asks for, past every limit, as under a BMS that fails."""
 
     @property
     def soc_pct(self) -> float:
@@ -138,8 +140,11 @@ class SimulatedBattery:
         cells, before = self.cells, self._moment
         self.time_s += seconds
         at_s = self.time_s + self.spec.load_starts_h * S_PER_H
-        wanted_a = self._load.rate_c(at_s) * self.spec.capacity_ah
-        current_a = self._control.allow(wanted_a, cells, before.current_a, seconds)
+        if self.forced_c is None:
+            wanted_a = self._load.rate_c(at_s) * self.spec.capacity_ah
+            current_a = self._control.allow(wanted_a, cells, before.current_a, seconds)
+        else:
+            current_a = self.forced_c * self.spec.capacity_ah
         cells.step(before.current_a, current_a, seconds, self._ambient_c(at_s))
         self._control.balance(cells)
         self._moment = self._look(current_a)

@@ -174,7 +174,7 @@ def test_recordings_one_after_the_other_are_all_read_and_what_lies_between_is_no
     found = json.loads(capsys.readouterr().out)
     assert found["notes"] == [
         *once["notes"],
-        "t_s begins anew 2 times: each is taken for a recording an hour after the last",
+        "t_s begins anew 2 times: each is taken for a recording two hours after the last",
     ]
     given = [each["fields"]["capacity_discharged"]["value"] for each in (once, found)]
     assert given[1] == pytest.approx(3 * given[0], rel=1e-6)
