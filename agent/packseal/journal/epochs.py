@@ -53,12 +53,12 @@ class _Task:
 def contradicts(journal: Journal, receipt: Receipt) -> bool:
     """Whether this verified receipt names a record that is not ours, or one after our last; raises StorageError.
 
-    A record that we have removed is no contradiction: nobody can tell.
+    Where we have removed it, the record after it says its hash; where that is gone too, nobody can tell.
     """
     if receipt.sequence >= journal.head(receipt.log_id).next_sequence:
         return True
-    ours = journal.record(receipt.log_id, receipt.sequence)
-    return ours is not None and ours.hash != receipt.hash
+    ours = journal.hash_of(receipt.log_id, receipt.sequence)
+    return ours is not None and ours != receipt.hash
 
 
 def may_begin(journal: Journal, log_id: bytes, now_ms: int) -> bool:

@@ -17,6 +17,7 @@ from tests.agent.runtime.test_epochs import (
     pen_of,
     sink,
     sink_key,
+    split,
     watched,
     write,
 )
@@ -87,6 +88,21 @@ def test_only_what_the_sink_does_not_have_is_carried_on(
     assert ended.shared == SHARED + (where == "both")
     with Journal.open_to_read(ours) as journal:
         assert journal.head(journal.logs()[-1].log_id).next_sequence == 1 + end - ended.shared
+
+
+def test_a_receipt_for_another_record_than_the_one_that_was_removed_is_a_contradiction(
+    tmp_path: Path, key: FileSigner, sink_key: FileSigner, sink: Ingest
+) -> None:
+    """The record after the removed one says its hash, so the log cannot go on at the sink, and a new one must."""
+    path = split(tmp_path, key, sink, HERE, there := 10)
+    named = SHARED + there - 1
+    with Journal.open(path) as journal:
+        gap = Gap(GapCause.DROPPED, 0, 1, {"first": named, "last": named, "records": 1})
+        sealed = pen_of(journal, key, 2).write(gap, Instant(10**12, 10**18, ClockQuality.RTC))
+        journal.append(LOG, [sealed], None, [(named, named)])
+    due, _ = asyncio.run(watched(path, sink_key, sink.handle, 20))
+    assert due
+    assert begin(path, key).shared == SHARED
 
 
 def test_the_search_is_counted_as_questions(
