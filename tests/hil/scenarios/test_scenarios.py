@@ -13,10 +13,16 @@ from packseal_hil.story import Story
 
 FILES = sorted((Path(__file__).parents[3] / "hil" / "scenarios").glob("*.toml"))
 
-pytestmark = pytest.mark.timeout(900)
+SHORT_S, LONG_S = 900, 7200
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def limited(file: Path) -> object:
+    """One scenario with the time that it may take."""
+    is_long = schema.load(file).run == "long"
+    return pytest.param(file, id=file.stem, marks=pytest.mark.timeout(LONG_S if is_long else SHORT_S))
+
+
+@pytest.mark.parametrize("file", [limited(file) for file in FILES])
 def test_scenario(
     file: Path,
     rig: Rig,
