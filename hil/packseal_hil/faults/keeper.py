@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOG_ID = b"L" * 16
 GATEWAY, BATTERY, SINK = "urn:example:gateway:1", "urn:example:battery:1", "urn:example:sink:1"
 JOURNAL, DATABASE, KEY = "journal.db", "sink.db", "gateway.key"
-LONG_TEXT = 4000
+LONG_TEXT = 1000
 
 
 class InJournal:

@@ -93,7 +93,7 @@ def _check(station: Station, tally: Tally, when: str) -> None:
 def _finish(station: Station, tally: Tally) -> Tally:
     """Stop in good order, wait for the receipts, and compare journal and sink."""
     _check(station, tally, "at the end")
-    station.until(lambda: bool(station.status()["uplink"]["last_receipt"]), STOP_S, "no receipt comes")
+    station.until(lambda: bool(station.status().get("uplink", {}).get("last_receipt")), STOP_S, "no receipt comes")
     if code := station.stop():
         tally.complaints += (f"the agent ended with code {code}",)
     station.sink.stop()

@@ -24,15 +24,15 @@ def matrix(rows: Sequence[Row]) -> str:
     for row in rows:
         grouped.setdefault((row.of, row.file, row.call, _cause(row.said)), []).append(row)
     lines = [
-        "| of | on | call | errors | failed calls | what the status says meanwhile | lost |",
+        "| of | on | call | errors | failed calls | what the status says meanwhile | wrong |",
         "|---|---|---|---|---|---|---|",
     ]
     for (of, file, call, _), alike in grouped.items():
         errors = ", ".join(row.error for row in alike)
         met = sum(row.met for row in alike)
-        lost = "; ".join(one for row in alike for one in row.wrong) or "nothing"
+        wrong = "; ".join(one for row in alike for one in row.wrong) or "nothing"
         lines.append(
-            f"| {of} | {file} | {call} | {errors} | {met} | {_short(alike[0].said) or 'nothing: it passes'} | {lost} |"
+            f"| {of} | {file} | {call} | {errors} | {met} | {_short(alike[0].said) or 'nothing: it passes'} | {wrong} |"
         )
     return "\n".join(lines) + "\n"
 

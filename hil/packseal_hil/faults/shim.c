@@ -33,7 +33,7 @@ struct order {
     _Atomic uint32_t seen;
     _Atomic uint32_t hits;
     uint32_t unused[2];
-    char path[224]; /* how the file's path ends; a path that ends in '/' means everything below it */
+    char path[224]; /* how the file's path ends; a path that ends in '/': that folder and all below it */
 };
 
 static struct order *order;
@@ -66,7 +66,8 @@ static void path_of(int fd, char path[4096]) {
 static int matches(const char *path) {
     size_t wanted = strlen(order->path), length = strlen(path);
     if (!wanted) return 0;
-    if (order->path[wanted - 1] == '/') return strncmp(path, order->path, wanted - 1) == 0;
+    if (order->path[wanted - 1] == '/' && length == wanted - 1) return strncmp(path, order->path, length) == 0;
+    if (order->path[wanted - 1] == '/') return strncmp(path, order->path, wanted) == 0;
     return length >= wanted && strcmp(path + length - wanted, order->path) == 0;
 }
 

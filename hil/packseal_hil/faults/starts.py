@@ -24,7 +24,7 @@ ERRORS = {
     Call.RENAME: (Error.EIO, Error.EROFS, Error.ENOSPC),
     Call.UNLINK: (Error.EIO, Error.EROFS),
 }
-MOST = 60
+MOST = 40
 """Calls of one kind that are tried in one program."""
 
 

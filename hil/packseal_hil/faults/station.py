@@ -105,8 +105,8 @@ class Station:
 
     @property
     def output(self) -> Path:
-        """Where the agent's lines go."""
-        return self.work / "agent.output"
+        """Where the agent's lines go; not in the folder, whose every file may be made to fail."""
+        return self.work.with_name(f"{self.work.name}.output")
 
     def launch(self) -> Child:
         """Start the agent, and return before it is ready."""

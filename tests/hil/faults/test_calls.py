@@ -91,6 +91,27 @@ def test_a_log_that_cannot_be_folded_in_is_kept_and_told(library: Path, tmp_path
         journal.kill()
 
 
+def test_the_sink_tells_of_a_log_that_cannot_be_folded_in(
+    library: Path, tmp_path: Path, *, wants_long_ones: bool
+) -> None:
+    if not wants_long_ones:
+        pytest.skip("the sink's write-ahead log is filled with --long only")
+    sink = Subject(SINK, tmp_path / "s", library)
+    sink.start()
+    try:
+        sink.say("open")
+        with sink.switch.ordered(Call.WRITE, Error.EIO, sink.file):
+            said = [sink.say(f"bulk {FOLDS_KB}") for _ in range(6)]
+        assert all(answer.ok for answer in said)
+        assert said[0].told == ""
+        assert "cannot take what stands in sink.db-wal" in said[-1].told
+        sink.say("take 1")
+        assert sink.say("take 1").told == ""
+        assert sink.complaints() == []
+    finally:
+        sink.kill()
+
+
 @pytest.mark.parametrize("calls", OPENING, ids=[cells.CALLS[calls] for calls in OPENING])
 def test_opening_what_a_kill_has_left(subject: Subject, calls: Call, *, wants_long_ones: bool) -> None:
     folder = f"{subject.state}/"
