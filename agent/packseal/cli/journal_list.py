@@ -6,7 +6,7 @@ import sys
 
 from packseal.cli import ended_text
 from packseal.cli.journal_source import CHUNK, Source, chosen, chosen_one, each
-from packseal.cli.present import safe, table, utc, word
+from packseal.cli.present import counted, safe, table, utc, word
 from packseal.cli.record_json import as_json, write_csv
 from packseal.cli.record_text import lines, summary
 from packseal.core.bodies import Kind, Telemetry
@@ -77,7 +77,20 @@ def _log_lines(stats: LogStats) -> list[str]:
     log = stats.log
     size = f"{stats.bytes / KIB:.1f} KiB"
     held = f"{stats.records} records, {size}, {stats.delivered} receipted by the sink"
-    return [f"{word(log.kind)} {safe(log.subject)}", f"log {log.log_id.hex()}: {held}"]
+    return [f"{word(log.kind)} {safe(log.subject)}", f"log {log.log_id.hex()}: {held}", *_gone_lines(stats)]
+
+
+def _gone_lines(stats: LogStats) -> list[str]:
+    """Say what is no longer there, and by whose word."""
+    begins = f"  begins with record {stats.first}; what was before it is at the sink or was removed"
+    return [
+        *([begins] if stats.first else []),
+        *(
+            f"  {word(one.cause)}: {counted(one.records, 'record')} from {utc(one.from_wall_ms)} to "
+            f"{utc(one.to_wall_ms)}, named by {counted(one.gaps, 'gap record')}"
+            for one in stats.removed
+        ),
+    ]
 
 
 def _ended_lines(ended: Contradiction | None) -> list[str]:
@@ -115,6 +128,17 @@ def _log_json(stats: LogStats, entries: list[SealedRecord], ended: Contradiction
         "records": stats.records,
         "delivered": stats.delivered,
         "bytes": stats.bytes,
+        "first": stats.first,
+        "removed": [
+            {
+                "cause": word(one.cause),
+                "records": one.records,
+                "gaps": one.gaps,
+                "from": utc(one.from_wall_ms),
+                "to": utc(one.to_wall_ms),
+            }
+            for one in stats.removed
+        ],
         **over,
         "listed": [
             {

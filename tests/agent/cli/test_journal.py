@@ -12,7 +12,7 @@ from tests.agent.cli.conftest import BATTERY, GATEWAY, GATEWAY_LOG, LOG, WALL_MS
 
 from packseal.cli import main
 from packseal.core import cose, exchange
-from packseal.core.bodies import Event
+from packseal.core.bodies import Attributes, Event, Gap, GapCause
 from packseal.core.chain import Pen
 from packseal.core.sample import ClockQuality, EventCode, Instant
 from packseal.journal.store import Journal
@@ -55,6 +55,24 @@ def test_list_picks_by_log_kind_and_time(recorded: Recorded, capsys: Capture) ->
     assert journal(recorded, "list", "--log", LOG.hex()[:6], "--since", "2027-01-15T10:00:11+02:00", "--json") == 0
     (log,) = json.loads(capsys.readouterr().out)
     assert [e["sequence"] for e in log["listed"]] == [11]
+
+
+def test_list_says_what_was_removed(recorded: Recorded, capsys: Capture) -> None:
+    with Journal.open(recorded.journal) as store:
+        pen = Pen(recorded.signer, GATEWAY, BATTERY, LOG, bytes(8), store.head(LOG))
+        facts: Attributes = {"first": 7, "last": 9, "records": 3}
+        gap = Gap(GapCause.DROPPED, WALL_MS, WALL_MS + 5000, facts)
+        sealed = pen.write(gap, Instant(10**12, (WALL_MS + 60_000) * 10**6, ClockQuality.NTP))
+        store.append(LOG, [sealed], None, [(0, 3), (7, 9)])
+    assert journal(recorded, "list", "--log", BATTERY) == 0
+    told = capsys.readouterr().out
+    assert f"log {LOG.hex()}: 6 records" in told
+    assert "begins with record 4; what was before it is at the sink or was removed" in told
+    assert "dropped: 3 records from 2027-01-15T08:00:00" in told
+    assert "named by 1 gap record\n" in told
+    assert journal(recorded, "list", "--log", BATTERY, "--json") == 0
+    (log,) = json.loads(capsys.readouterr().out)
+    assert (log["first"], log["removed"][0]["cause"], log["removed"][0]["records"]) == (4, "dropped", 3)
 
 
 def test_list_reads_back_through_a_long_log(recorded: Recorded, capsys: Capture) -> None:
