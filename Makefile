@@ -16,7 +16,7 @@ broker:
 
 test-programs:
 	@scripts/need-programs mosquitto:mosquitto chromium:chromium chromedriver:chromium-driver ip:iproute2 dbus-daemon:dbus-daemon \
-	    tinyproxy:tinyproxy-bin microsocks:microsocks upsd:nut-server \
+	    tinyproxy:tinyproxy-bin microsocks:microsocks upsd:nut-server "cc:gcc libc6-dev" \
 	    qemu-storage-daemon:qemu-system-common debugfs:e2fsprogs
 
 # The virtual gateway: QEMU, what builds its image, a TPM. The image is built once, as root, and kept in .hil/.
