@@ -1,10 +1,11 @@
 """The sink's side of the exchange: one request in, one reply out. HTTPS and MQTT both call `Ingest.handle`."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from packseal.core import cose, exchange
+from packseal.core import cose, exchange, record
 from packseal.core.errors import FormatError, StorageError
 from packseal.core.exchange import Batch, Early, LogEnd, Position, Refusal, Refused, Reply, Request
 from packseal.core.record import Record
@@ -14,6 +15,7 @@ from packseal_sink.ledger import Ledger, Limits, Note
 from packseal_sink.pressure import Bounds, Pressure
 from packseal_sink.questions import Questions
 from packseal_sink.ranges import Range
+from packseal_sink.rates import Rates
 from packseal_sink.store import Store
 from packseal_sink.waiting import WaitingRoom
 from packseal_sink.writing import Change
@@ -26,12 +28,14 @@ class Condition:
     """What only the running sink knows.
 
     `receipts` were issued since the database last counted them; `busy` answers were given since the start because the
-    database could not be written, and `trouble` says why while that lasts.
+    database could not be written, and `trouble` says why while that lasts. `slowed` requests were told to wait since
+    the start because their gateway had sent more than its share.
     """
 
     receipts: int = 0
     busy: int = 0
     trouble: str = ""
+    slowed: int = 0
 
 
 class Ingest:
@@ -45,12 +49,13 @@ class Ingest:
         room: the waiting room; a default one when None.
         limits: of what is held early.
         pressure: tells when nothing more can be taken; None looks at no disk.
+        rates: how much one gateway may send; None is no limit.
 
     Raises:
         StorageError: the store cannot be read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - four have defaults
         self,
         store: Store,
         signer: cose.Signer,
@@ -60,6 +65,7 @@ class Ingest:
         *,
         limits: Limits | None = None,
         pressure: Pressure | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self._store = store
         self._signer = signer
@@ -68,6 +74,7 @@ class Ingest:
         self._ledger = Ledger(store.states(), store.asides(), room or WaitingRoom(), limits or Limits())
         self._pressure = pressure or Pressure(store.folder, Bounds())
         self._gatekeeper = Gatekeeper(store.gateways, store.version)
+        self._rates = rates or Rates()
         self._questions = Questions()
         self._lock = threading.Lock()
         self._receipts = 0
@@ -77,7 +84,7 @@ class Ingest:
     @property
     def condition(self) -> Condition:
         """What the database does not say."""
-        return Condition(self._receipts, self._busy_count, self._trouble)
+        return Condition(self._receipts, self._busy_count, self._trouble, self._rates.slowed)
 
     def handle(self, request: bytes) -> bytes:
         """Return the reply to any bytes at all; raises nothing that a request could cause."""
@@ -120,24 +127,38 @@ class Ingest:
             self._commit(Change(refused=(Note(refused, NO_KID),)))
             return Reply(refused=(refused,))
         if isinstance(content, Position):
-            return self._position(content.ends)
+            known = next((end.log_id for end in content.ends if end.log_id in self._ledger.states), None)
+            kid = NO_KID if known is None else self._ledger.states[known].kid
+            return self._slowed(kid) or self._position(content.ends)
         trouble = self._pressure.trouble()
         if trouble:
             return Reply(refused=(self._busy(NO_LOG, StorageError(trouble)),))
-        return self._records(content)
+        return self._slowed(_claimed(content)) or self._records(content)
+
+    def _slowed(self, kid: bytes) -> Reply | None:
+        """Return the answer to a gateway that has sent more than its share; None where it has not."""
+        wait_s = self._rates.wait_s(kid)
+        if not wait_s:
+            return None
+        text = f"this gateway sends more than the sink takes of one: try again in {wait_s} s"
+        return Reply(refused=(Refused(NO_LOG, Refusal.BUSY, 0, text),))
 
     def _records(self, content: Batch | Early) -> Reply:
         self._ledger.room.expire(self._now_ms())
         self._gatekeeper.refresh()
         draft = Draft(self._ledger, self._store)
         early = isinstance(content, Early)
+        sizes: Counter[bytes] = Counter()
         numbers: dict[bytes, list[int]] = {}
         for entry in self._admitted(content, draft):
             if isinstance(entry, Record):
                 draft.take(entry, early=early)
+                sizes[entry.kid] += len(entry.raw)
                 numbers.setdefault(entry.header.log_id, []).append(entry.header.sequence)
             else:
                 draft.refuse(*entry)
+        for kid, size in sizes.items():
+            self._rates.spend(kid, size)
         for stretch in content.whole:
             draft.follow(stretch.log_id)
         try:
@@ -246,3 +267,11 @@ class Ingest:
         self._trouble = str(error)
         state = self._ledger.states.get(log_id)
         return Refused(log_id, Refusal.BUSY, 0 if state is None else state.head.next_sequence, self._trouble)
+
+
+def _claimed(content: Batch | Early) -> bytes:
+    """Return the key that the request says it is of."""
+    try:
+        return record.claimed_kid(content.records[0]) if content.records else NO_KID
+    except (FormatError, TypeError):
+        return NO_KID

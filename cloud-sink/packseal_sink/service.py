@@ -19,6 +19,7 @@ from packseal_sink.ingest import Condition, Ingest
 from packseal_sink.ledger import Limits
 from packseal_sink.mqtt import MqttServer, MqttState
 from packseal_sink.pressure import Bounds, Pressure
+from packseal_sink.rates import Rates
 from packseal_sink.reader import Reader
 from packseal_sink.settings import Configuration, is_loopback
 from packseal_sink.store import Store
@@ -49,6 +50,7 @@ class Status:
     since: str
     tallies: Tallies
     busy: int
+    slowed: int
     trouble: str
     mqtt: MqttState | None
 
@@ -140,6 +142,7 @@ class Service:
             since=utc_text(self._since_ms),
             tallies=_with_receipts(tallies, condition.receipts),
             busy=condition.busy,
+            slowed=condition.slowed,
             trouble=condition.trouble,
             mqtt=None if self._mqtt is None else self._mqtt.state,
         )
@@ -148,7 +151,8 @@ class Service:
         sink = self._configuration.settings.sink
         limits = Limits(sink.early_log_mb << 20, sink.early_mb << 20)
         pressure = Pressure(store.folder, Bounds(free_bytes=sink.free_disk_mb << 20))
-        return Ingest(store, self._signer, sink.id, now_ms, limits=limits, pressure=pressure)
+        rates = Rates(sink.gateway_mb_per_s * (1 << 20), sink.gateway_requests_per_s)
+        return Ingest(store, self._signer, sink.id, now_ms, limits=limits, pressure=pressure, rates=rates)
 
     def _announce(self) -> None:
         self._tell(f"listening on {self.url}")

@@ -30,6 +30,10 @@ class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of one log is stored before its turn; beyond it the gateway is asked to send in order."""
     early_mb: Annotated[int, msgspec.Meta(ge=1)] = 4096
     """The same over all logs."""
+    gateway_mb_per_s: Annotated[float, msgspec.Meta(ge=0)] = 8
+    """Megabytes (2^20 bytes) of records per second that one gateway may send, on the mean of a minute; 0: no limit."""
+    gateway_requests_per_s: Annotated[float, msgspec.Meta(ge=0)] = 1000
+    """The same of requests."""
 
     def __post_init__(self) -> None:
         check_uri(self.id, "id")
