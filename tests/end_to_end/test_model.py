@@ -222,5 +222,9 @@ class NothingIsLost(RuleBasedStateMachine):
 
 TestNothingIsLost = NothingIsLost.TestCase
 TestNothingIsLost.settings = settings(
-    max_examples=max(1, STEPS // MEAN_STEPS), stateful_step_count=STEPS_PER_EXAMPLE, deadline=None
+    max_examples=max(1, STEPS // MEAN_STEPS),
+    stateful_step_count=STEPS_PER_EXAMPLE,
+    deadline=None,
+    derandomize="PACKSEAL_MODEL_STEPS"
+    not in os.environ,  # the small part is the same every time; the long run searches
 )
