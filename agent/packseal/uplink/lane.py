@@ -8,9 +8,6 @@ from packseal.core.exchange import MAX_HELD_RANGES
 from packseal.uplink.ranges import Ranges, spans
 
 BARREN_LIMIT = 3  # answers in a row that leave the sink where it was
-FOLLOWING = 2
-"""Batches of a log under way where they may overtake each other. With four, at 80 ms and a busy sink, they waited there
-for each other until it said that it was busy, and a fourth of them went twice; two are 1.3 times as fast as one."""
 FULL_WAIT_S, FULL_WAIT_MAX_S = 60.0, 3600.0
 """After the sink had no more room for records out of turn: until they are tried again, and what that grows to."""
 
@@ -70,17 +67,9 @@ class Lane:
         return self.next is None and self.in_flight == 0 and now >= self.wait_until
 
     def sends(self, now: float, *, ordered: bool) -> bool:
-        """Return whether any request may go out now; several at once only where they arrive in order."""
+        """Return whether a request may go out now; several at once only where they arrive in order."""
         ready = self.next is not None and self.next < self.end.next_sequence and now >= self.wait_until
         return ready and (ordered or self.in_flight == 0)
-
-    def follows(self, now: float) -> bool:
-        """Return whether the next batch may go out behind others that it could overtake: the sink lets it wait then.
-
-        Not while something is under way out of turn, and not towards a hole, where the order tells what is missing.
-        """
-        behind = self.in_flight < FOLLOWING and not self.flying and self.hole_ahead is None
-        return self.sends(now, ordered=True) and behind
 
     def surveyed(self, end: Head, holes: Iterable[tuple[int, int]]) -> None:
         """Note where the log ends now and which numbers its gap records name, last ones included."""

@@ -4,7 +4,7 @@ In this order: the newest snapshot of every battery when there is a backlog, the
 when it is long, then the backlog itself. A gap record that names a hole always goes before the record after the hole.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -44,7 +44,7 @@ class Wish:
         return self.part is not Part.TURN
 
 
-def next_wish(lanes: Collection[Lane], terms: Terms, now: float) -> Wish | None:
+def next_wish(lanes: Iterable[Lane], terms: Terms, now: float) -> Wish | None:
     """Return what should be sent next; None when nothing may be sent now.
 
     Of lanes that want the same part, the one with the fewest requests under way comes first, then the one that was
@@ -55,23 +55,9 @@ def next_wish(lanes: Collection[Lane], terms: Terms, now: float) -> Wish | None:
     for part in (_present, _events, _urgent, _backlog):
         for lane in ready:
             wish = part(lane, terms, now)
-            if wish is not None and _is_due(wish):
-                return wish
-    return None if terms.ordered else _following(lanes, terms, now)
-
-
-def _following(lanes: Collection[Lane], terms: Terms, now: float) -> Wish | None:
-    """Return the next batch of a lane that has batches under way, where nothing else of it is due."""
-    for lane in sorted(lanes, key=lambda lane: (lane.in_flight, lane.turn)):
-        if lane.follows(now) and not any(_is_due(part(lane, terms, now)) for part in (_present, _events, _urgent)):
-            wish = _backlog(lane, terms, now)
-            if wish is not None and wish.part is Part.TURN and _is_due(wish):
+            if wish is not None and wish.start < wish.end:
                 return wish
     return None
-
-
-def _is_due(wish: Wish | None) -> bool:
-    return wish is not None and wish.start < wish.end
 
 
 def _present(lane: Lane, terms: Terms, now: float) -> Wish | None:
