@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import resource
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -207,19 +209,29 @@ def test_a_log_that_begins_while_connected_is_delivered(play: Callable[[Scenario
     play(scenario)
 
 
+@contextmanager
+def _nothing_can_be_written() -> Iterator[None]:
+    """Let every write of this process to a file fail, also after it was opened anew."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def test_a_journal_that_cannot_keep_a_receipt_does_not_stop_delivery(
     play: Callable[[Scenario], None], sink: TrialSink
 ) -> None:
     async def scenario(gateway: Gateway) -> None:
         await gateway.write(30)
-        # Nothing may be written any more, as on a disk that was remounted read-only after an error.
-        await gateway.run(lambda: gateway.journal._connection.execute("PRAGMA query_only = ON"))
-        sync = gateway.start(MemoryUplink(sink.handle), sink.key)
-        await gateway.until(lambda s: s.status.records_outstanding == 0 and s.status.connected)
-        assert len(sink.stored[gateway.ids[0]]) == 30
-        assert "cannot be written" in sync.status.last_error
-        with pytest.raises(StorageError):
-            await gateway.write(1)
+        with _nothing_can_be_written():
+            sync = gateway.start(MemoryUplink(sink.handle), sink.key)
+            await gateway.until(lambda s: s.status.records_outstanding == 0 and s.status.connected)
+            assert len(sink.stored[gateway.ids[0]]) == 30
+            assert "fails" in sync.status.last_error
+            with pytest.raises(StorageError):
+                await gateway.write(1)
 
     play(scenario)
 
