@@ -68,8 +68,8 @@ def _registers(
     from packseal_drivers.modbus import registers  # noqa: PLC0415 - one wire's code is enough
 
     if isinstance(settings, Modbus):
-        from packseal_drivers.modbus.bus import bus_for  # noqa: PLC0415 - likewise
         from packseal_drivers.modbus.driver import ModbusDriver, Unit  # noqa: PLC0415
+        from packseal_drivers.modbus.sharing import bus_for  # noqa: PLC0415 - likewise
         from packseal_drivers.modbus.strings import STRING  # noqa: PLC0415 - likewise
 
         if settings.string is not None and all(point.model != STRING for point in profile.point):

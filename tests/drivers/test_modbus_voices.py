@@ -17,7 +17,7 @@ name = "own/one"
 title = "t"
 source = "s"
 [sampling]
-period_s = 0.1
+period_s = {period_s}
 silent_after_s = 2
 [[register]]
 address = 0
@@ -25,7 +25,7 @@ quantity = "state_of_charge_pct"
 """
 UNIT, OTHER_UNIT = 1, 2
 OURS, THEIRS = 70, 40
-LATE_S = 0.002
+LATE_S, PERIOD_S = 0.002, 0.1
 Says = Callable[[int], list[bytes]]
 """From the number of a question to the answers that it gets, one behind the other."""
 
@@ -37,8 +37,9 @@ def answer(value: int, unit: int = UNIT) -> bytes:
 class Line:
     """A serial line behind a gateway that passes frames on, and whoever answers on it."""
 
-    def __init__(self, says: Says) -> None:
+    def __init__(self, says: Says, late_s: float) -> None:
         self.says = says
+        self.late_s = late_s
         self.asked = 0
 
     async def open(self) -> int:
@@ -52,19 +53,25 @@ class Line:
                 for said in self.says(self.asked):
                     writer.write(said)
                     await writer.drain()
-                    await asyncio.sleep(LATE_S)
+                    await asyncio.sleep(self.late_s)
         writer.close()
 
     def close(self) -> None:
         self._server.close()
 
 
-def listen(tmp_path: Path, says: Says, enough: Callable[[Listening, Line], bool]) -> Listening:
+def listen(
+    tmp_path: Path,
+    says: Says,
+    enough: Callable[[Listening, Line], bool],
+    late_s: float = LATE_S,
+    period_s: float = PERIOD_S,
+) -> Listening:
     async def body() -> Listening:
-        line = Line(says)
+        line = Line(says, late_s)
         port = await line.open()
         file = tmp_path / "one.toml"
-        file.write_text(PROFILE)
+        file.write_text(PROFILE.format(period_s=period_s))
         profile, transport = load(str(file)), "rtu_over_tcp"
         driver = opened(tmp_path, profile, transport=transport, host=HOST, port=port, unit=UNIT, timeout_s=0.3)
         try:
@@ -94,6 +101,14 @@ def test_two_devices_of_one_unit_are_told_once_and_neither_is_believed(tmp_path:
     assert heard.driver.counts.doubles > 2
     assert heard.driver.counts.doubted > 2
     assert heard.driver.counts.state is LinkState.HEALTHY, "somebody answers: it is not silent"
+
+
+def test_a_second_answer_that_comes_late_spares_no_sample(tmp_path: Path) -> None:
+    heard = listen(
+        tmp_path, lambda _: [answer(THEIRS), answer(OURS)], lambda _, line: line.asked > 3, late_s=0.05, period_s=1.0
+    )
+    assert not heard.samples, "not even the first one, which is the other device's"
+    assert heard.codes() == [EventCode.ADDRESS_CLASH]
 
 
 def test_when_the_second_device_is_gone_the_values_are_believed_again(tmp_path: Path) -> None:

@@ -5,18 +5,13 @@ one that does not answer costs the others its time-out, and how often it may do 
 """
 
 import asyncio
-import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakValueDictionary
 
-import msgspec
-
-from packseal.core.errors import ConfigError, LinkError
+from packseal.core.errors import LinkError
 from packseal_drivers.guard import RefusedRequest
 from packseal_drivers.modbus.allowlist import ENCAPSULATED
 from packseal_drivers.modbus.guard import ModbusGuard, PermittedRead
@@ -71,6 +66,7 @@ class ModbusBus:
         self._why = ""
         self._deaf = 0
         self._answered: int | None = None
+        self._followed: set[int] = set()
         self.generation = 0
         self.refused = 0
 
@@ -116,7 +112,7 @@ class ModbusBus:
         async with self._turn:
             client = await self._connected()
             await asyncio.sleep(max(0.0, self._free_s - time.monotonic()))
-            doubled = self._answered == unit and self._hears_second(client, unit)
+            doubled = self.followed(unit)
             self._asked = guard, permitted
             self._heard.begin()
             try:
@@ -138,6 +134,15 @@ class ModbusBus:
             return Outcome(fault="doubled", foreign=outcome.foreign)
         self._answered = unit
         return outcome
+
+    def followed(self, unit: int) -> bool:
+        """Whether the unit's newest answer was followed by another one since; each one is told once."""
+        if self._client is not None and self._answered is not None and self._hears_second(self._client, self._answered):
+            self._followed.add(self._answered)
+            self._answered = None
+        found = unit in self._followed
+        self._followed.discard(unit)
+        return found
 
     def _hears_second(self, client: "ModbusBaseClient", unit: int) -> bool:
         """Whether the unit's answer to the last question is followed by another one, whole or begun."""
@@ -224,42 +229,6 @@ class ModbusBus:
         if not self.settings.is_rtu:
             return 0.0
         return max(FASTEST_QUIET_S, CHARACTERS_QUIET * BITS_PER_CHARACTER / self.settings.baud)
-
-
-_shared: WeakValueDictionary[str, ModbusBus] = WeakValueDictionary()
-"""By the connection's words. A serial line has one owner, and many gateways allow one connection only."""
-
-
-def bus_for(settings: Modbus, directory: Path) -> ModbusBus:
-    """Return the bus of a connection, the same for all batteries behind it.
-
-    Raises:
-        ConfigError: another battery behind it describes it differently, or a package is missing.
-    """
-    needed = ("pymodbus", "serial") if settings.transport == "rtu" else ("pymodbus",)
-    if any(find_spec(name) is None for name in needed):
-        raise ConfigError("Modbus needs another package: pip install 'packseal[modbus]'")
-    if not _alike(settings):
-        gc.collect()  # one of a driver that nobody has any more may not have gone yet
-        if not _alike(settings):
-            where = settings.where
-            raise ConfigError(
-                f"two batteries behind {where} must describe it alike, all but unit, string and timeout_s"
-            )
-    bus = _shared.get(settings.where)
-    if bus is None:
-        bus = _shared[settings.where] = ModbusBus(settings, directory)
-    return bus
-
-
-def _alike(settings: Modbus) -> bool:
-    """Whether nobody else describes the connection differently."""
-    bus = _shared.get(settings.where)
-    return bus is None or _connection_of(bus.settings) == _connection_of(settings)
-
-
-def _connection_of(settings: Modbus) -> Modbus:
-    return msgspec.structs.replace(settings, unit=1, string=None, timeout_s=1.0)
 
 
 def _request(unit: int, pdu: bytes) -> "ModbusPDU":

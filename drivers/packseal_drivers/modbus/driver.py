@@ -26,6 +26,8 @@ MIN_PERIOD_S = 0.1
 RETRY_MIN_S, RETRY_MAX_S = 0.25, 5.0
 LOOK_S = 1.0
 """While a silent unit is left alone, its silence is judged so often."""
+LATE_S = 0.2
+"""A sample of a serial line waits so long for a second answer: devices take 10 to 100 ms to begin one."""
 MISSED_POLLS = 3
 """Without any register in so many polls the battery is silent, where its profile does not allow more."""
 
@@ -132,7 +134,16 @@ class ModbusDriver:
             return []
         self._silence.over()
         self._rest(began_s, SILENT_MIN_S if missed else 0.0)
-        return self._samples(image)
+        now = self.clock.now()
+        await self._hear_out()
+        return self._samples(image, now)
+
+    async def _hear_out(self) -> None:
+        """Leave a second device time to answer the poll's last question too, as far as the next poll does."""
+        if self._bus.settings.is_rtu:
+            await asyncio.sleep(min(LATE_S, max(0.0, self._next_s - self._now_s())))
+            if self._bus.followed(self._unit.number):
+                self._voices.second()
 
     async def _read(self, poll: Poll) -> tuple[Image, bool]:
         """Ask what is due; return what came, and whether something was not answered.
@@ -233,8 +244,7 @@ class ModbusDriver:
             log.warning("%s at %s, unit %d: %s", self.name, self._bus.settings.where, self._unit.number, trouble)
         self.trouble = trouble
 
-    def _samples(self, image: Image) -> list[Sample | Notice]:
-        now = self.clock.now()
+    def _samples(self, image: Image, now: Instant) -> list[Sample | Notice]:
         if not self._voices.believed():
             return [*self._health.heard(now, known=True)]
         frame = self._decoding.map.frame(image, now.mono_ns)
