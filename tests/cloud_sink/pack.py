@@ -60,7 +60,8 @@ class Pack:
         """Return what is sealed when the bus falls silent; the gap record comes with the next sample."""
         sealed = self.sealer.note(Notice(EventCode.BUS_SILENT, self.now(), {"silent_ms": 5000}))
         self.second += seconds
-        return _raws([sealed, self.sealer.note(Notice(EventCode.BUS_RECOVERED, self.now()))])
+        recovered = self.sealer.note(Notice(EventCode.BUS_RECOVERED, self.now()))
+        return _raws([told for told in (sealed, recovered) if told is not None])
 
     def restart(self) -> list[bytes]:
         self.second += 90

@@ -61,6 +61,7 @@ def test_a_window_of_nothing_seals_every_sample_at_once(pen: Pen, at: At) -> Non
 def test_an_event_seals_at_once_after_its_window(sealer: Sealer, at: At) -> None:
     run(sealer, [at(t) for t in range(10)])
     sealed = sealer.note(Notice(EventCode.BUS_OFF, at(9.5), {"errors": 255}))
+    assert sealed is not None
     assert [r.kind for r in sealed.records] == [Kind.TELEMETRY, Kind.SNAPSHOT, Kind.EVENT]
     assert bodies(list(sealed.records))[2] == Event(EventCode.BUS_OFF, {"errors": 255})
     assert sealer.open_samples == 0

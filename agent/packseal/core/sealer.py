@@ -1,6 +1,7 @@
 """Sealer: samples in, sealed records out, one window at a time.
 
-A window of N seconds becomes one telemetry and one snapshot record. An event, a clock step and the end seal at once.
+A window of N seconds becomes one telemetry and one snapshot record. An event, a clock step and the end seal at once;
+of events that repeat within a window the first.
 What a call returns must be stored in one transaction; until then nothing has happened.
 """
 
@@ -13,6 +14,7 @@ from packseal.core.chain import NS_PER_MS, Pen, SealedRecord
 from packseal.core.changes import Change
 from packseal.core.declared import Declared
 from packseal.core.meter import Meter
+from packseal.core.repeated import Repeated
 from packseal.core.sample import NS_PER_S, Instant, Notice, Sample
 
 CLOCK_STEP_NS = NS_PER_S
@@ -52,6 +54,7 @@ class Sealer:
         self._stopped = stopped
         self._since_ms = meter.last_wall_ms or since_ms
         self._window: list[Sample] = []
+        self._repeated = Repeated(self._window_ns)
         self._values = 0
         self._last: Instant | None = None
 
@@ -89,24 +92,27 @@ class Sealer:
         self._values += said
         self._last = sample.at
         notices = self._meter.feed(sample)
-        sealed.extend(self.note(notice) for notice in notices)
+        sealed.extend(told for notice in notices if (told := self.note(notice)) is not None)
         if self._window and not self._window_ns:
             sealed.append(self._sealed([], sample.at))
         return sealed
 
-    def note(self, notice: Notice) -> Sealed:
-        """Seal the open window and an event record."""
+    def note(self, notice: Notice) -> Sealed | None:
+        """Seal the open window and an event record; None where one of this code has just been, and this one waits."""
+        if self._repeated.holds(notice):
+            return None
         return self._sealed([Event(notice.code, dict(notice.attributes))], notice.at)
 
     def tick(self, now: Instant) -> Sealed | None:
         """Seal the open window if its time is over though no sample came."""
-        if self._window and now.mono_ns - self._window[0].at.mono_ns >= self._window_ns:
+        began_ns = self._window[0].at.mono_ns if self._window else self._repeated.since_ns
+        if began_ns is not None and now.mono_ns - began_ns >= self._window_ns:
             return self._sealed([], now)
         return None
 
     def cut(self, now: Instant) -> Sealed | None:
         """Seal the open window though its time is not over; None when it is empty."""
-        return self._sealed([], now) if self._window else None
+        return self._sealed([], now) if self._window or self._repeated.since_ns is not None else None
 
     def seal(self, bodies: Sequence[Body], at: Instant) -> Sealed:
         """Seal the open window, whose samples the meter has counted already, and records of what was not sampled."""
@@ -159,7 +165,7 @@ class Sealer:
         return [self._sealed([Lifecycle(LifecycleCode.CLOCK_STEPPED, facts)], sample.at)]
 
     def _sealed(self, bodies: Sequence[Body], at: Instant) -> Sealed:
-        records: list[SealedRecord] = []
+        records = [self._pen.write(Event(n.code, dict(n.attributes)), n.at) for n in self._repeated.take()]
         if self._window:
             end = self._window[-1].at
             records.append(self._pen.write(_telemetry(self._window), end))

@@ -187,7 +187,9 @@ class Recorder:
             if isinstance(item, Notice):
                 self.status.notices += 1
                 log.warning("%s: %s %s", self._driver.name, item.code.name, dict(item.attributes))
-                self._put(self._sealer.note(item))
+                sealed = self._sealer.note(item)
+                if sealed is not None:
+                    self._put(sealed)
             else:
                 self._take_sample(item)
         if not batch and not self.writer.is_full:
