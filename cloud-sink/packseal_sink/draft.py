@@ -7,6 +7,7 @@ a gap record of the log, and of a stretch that the gateway has sent whole. Else 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from packseal.core import chain
 from packseal.core.chain import Head
@@ -15,6 +16,7 @@ from packseal.core.exchange import Refusal, Refused, Whole
 from packseal.core.holes import hole_of
 from packseal.core.record import Record
 from packseal_sink.ledger import Archive, Aside, Ledger, Link, LogState, Note
+from packseal_sink.links import Links, first_misfit, is_named
 from packseal_sink.ranges import Ranges
 
 SEQUENCE_BITS = 40
@@ -24,8 +26,6 @@ MOVES = 2_000
 """Early records moved into logs by one draft: some 50 ms, in which no other gateway is answered."""
 
 LINKS_AT_ONCE = 500
-HOLE_RESERVE = 1 << 20
-"""Gap records that name holes are held beyond the limit: without them a log that is full of holes could not go on."""
 
 
 class Draft:
@@ -38,8 +38,7 @@ class Draft:
 
     def __init__(self, ledger: Ledger, archive: Archive) -> None:
         self._ledger = ledger
-        self._archive = archive
-        self._links: dict[tuple[bytes, int], Link] = {}
+        self._links = Links(archive)
         self._waiting_count = self._waiting_bytes = self._early_bytes = 0
         self._moves = MOVES
         self._closed: set[bytes] = set()
@@ -136,8 +135,7 @@ class Draft:
     def _again(self, state: LogState, entry: Record) -> None:
         """A record from before the log's end: a repetition, one that was passed over after all, or a fork."""
         log_id, sequence = state.log_id, entry.header.sequence
-        link = self._links.get((log_id, sequence))
-        known = link.hash if link is not None else self._archive.hash_at(log_id, sequence)
+        known = self._links.hash_at(log_id, sequence)
         if known == entry.hash:
             self.duplicates[log_id] += 1
         elif known is None and sequence in self._aside(log_id).holes and self._fits(entry):
@@ -151,27 +149,26 @@ class Draft:
         if held is not None and held.hash == entry.hash:
             self.duplicates[log_id] += 1
         else:
-            self._contradicts(entry, sequence, "another record with this number is held early")
+            self._contradicts(state, entry, "another record with this number is held early")
 
     def _hold(self, state: LogState, entry: Record) -> None:
-        log_id, sequence, size = state.log_id, entry.header.sequence, len(entry.raw)
-        limits, spare = self._ledger.limits, 0 if hole_of(entry) is None else HOLE_RESERVE
-        aside = self._own_aside(log_id)
-        total = self._ledger.early_bytes + self._early_bytes + size
-        if (
-            sequence >> SEQUENCE_BITS
-            or aside.early_bytes + size > limits.log_bytes + spare
-            or total > (limits.total_bytes + spare)
-        ):
+        sequence, size = entry.header.sequence, len(entry.raw)
+        sizes = self._aside(state.log_id).early_bytes + size, self._ledger.early_bytes + self._early_bytes + size
+        if sequence >> SEQUENCE_BITS or not self._ledger.limits.allow(*sizes, names_hole=hole_of(entry) is not None):
             self._ahead(state, entry, "no more can be held early")
         elif not self._fits(entry):
-            self._contradicts(entry, sequence, "it does not fit the records held early beside it")
+            self._contradicts(state, entry, "it does not fit the records held early beside it")
         else:
-            self.states.setdefault(log_id, state)
-            aside.early.add(sequence, sequence + 1)
-            aside.early_bytes += size
-            self._early_bytes += size
-            self._keep(self.early, entry, entry.hash)
+            self._put_aside(state, entry)
+
+    def _put_aside(self, state: LogState, entry: Record) -> None:
+        log_id, sequence, size = state.log_id, entry.header.sequence, len(entry.raw)
+        self.states.setdefault(log_id, state)
+        aside = self._own_aside(log_id)
+        aside.early.add(sequence, sequence + 1)
+        aside.early_bytes += size
+        self._early_bytes += size
+        self._keep(self.early, entry, entry.hash)
 
     def _wait(self, state: LogState, entry: Record) -> None:
         log_id, sequence = state.log_id, entry.header.sequence
@@ -202,17 +199,30 @@ class Draft:
         self.states[log_id] = replace(state, head=Head(sequence + 1, link.hash))
 
     def _give_up(self, state: LogState, sequence: int) -> None:
-        log_id, aside = state.log_id, self._own_aside(state.log_id)
-        held = aside.early.range_of(sequence)
-        end = sequence + 1 if held is None else held[1]
-        self.dropped.append((log_id, sequence, end))
+        end = self._drop(state.log_id, sequence)
         text = f"records {sequence} to {end - 1}, held early, do not follow the log: it was forked"
-        aside.early.remove(sequence, end)
-        self.refuse(Refused(log_id, Refusal.FORK, sequence, text), state.kid, told=Refusal.AHEAD)
+        self.refuse(Refused(state.log_id, Refusal.FORK, sequence, text), state.kid, told=Refusal.AHEAD)
 
-    def _contradicts(self, entry: Record, sequence: int, text: str) -> None:
-        # Which of the two is the log's shows when the chain comes there, so the gateway is asked to send in order.
-        noted = Refused(entry.header.log_id, Refusal.FORK, sequence, f"{text}: the log was forked")
+    def _drop(self, log_id: bytes, first: int) -> int:
+        """Give up what is held early from `first` on, as far as it is one chain; return where that ends."""
+        aside = self._own_aside(log_id)
+        _, end = aside.early.range_of(first) or (first, first + 1)
+        self.dropped.append((log_id, first, end))
+        aside.early.remove(first, end)
+        self._links.forget(log_id, first, end)
+        for kept in (self.early, self.holes):  # what this request has brought of it is not written
+            kept[:] = [e for e in kept if e.header.log_id != log_id or not first <= e.header.sequence < end]
+        return end
+
+    def _contradicts(self, state: LogState, entry: Record, text: str) -> None:
+        log_id, following = state.log_id, state.head.next_sequence
+        misfit = first_misfit(entry, partial(self._link, log_id))
+        if misfit is not None and is_named(entry, following) and following not in self._aside(log_id).early:
+            # By this word the number that the chain waits for never comes: what is held would stand in the way.
+            self._drop(log_id, misfit)
+            self._put_aside(state, entry)
+        # Else it shows when the chain comes there which of the two is the log's: the gateway is asked to send in order.
+        noted = Refused(log_id, Refusal.FORK, entry.header.sequence, f"{text}: the log was forked")
         self.refuse(noted, entry.kid, entry.hash, told=Refusal.AHEAD)
 
     def _ahead(self, state: LogState, entry: Record, why: str) -> None:
@@ -226,7 +236,7 @@ class Draft:
 
     def _keep(self, where: list[Record], entry: Record, digest: bytes) -> None:
         log_id, sequence = entry.header.log_id, entry.header.sequence
-        self._links[log_id, sequence] = Link(digest, entry.header.previous, len(entry.raw))
+        self._links.put(log_id, sequence, Link(digest, entry.header.previous, len(entry.raw)))
         where.append(entry)
         hole = hole_of(entry)
         if hole is not None:
@@ -235,22 +245,13 @@ class Draft:
 
     def _fits(self, entry: Record) -> bool:
         """Whether the stored or held neighbours of `entry` are chained to it."""
-        log_id, sequence = entry.header.log_id, entry.header.sequence
-        before, after = (self._link(log_id, n) for n in (sequence - 1, sequence + 1))
-        return (before is None or before.hash == entry.header.previous) and (
-            after is None or after.previous == entry.hash
-        )
+        return first_misfit(entry, partial(self._link, entry.header.log_id)) is None
 
     def _link(self, log_id: bytes, sequence: int, more: int = 1) -> Link | None:
         """Return how a stored or held record is chained; of held ones, `more` are looked up at once."""
-        link = self._links.get((log_id, sequence))
-        if link is None and sequence in self._aside(log_id).early:
-            found = self._archive.early_links(log_id, sequence, more)
-            self._links.update({(log_id, number): other for number, other in found.items()})
-            link = found.get(sequence)
-        elif link is None and 0 <= sequence < self._known(log_id).head.next_sequence:
-            link = self._archive.link_at(log_id, sequence)
-        return link
+        if sequence in self._aside(log_id).early:
+            return self._links.early(log_id, sequence, more)
+        return self._links.stored(log_id, sequence, self._known(log_id).head.next_sequence)
 
     def _next_at_hand(self, log_id: bytes) -> int | None:
         """Return the record that can go in now: the next one, or the first after numbers that are passed over."""

@@ -16,6 +16,9 @@ from packseal_sink.waiting import WaitingRoom
 if TYPE_CHECKING:
     from packseal_sink.draft import Draft
 
+HOLE_RESERVE = 1 << 20
+"""Gap records that name holes are held beyond the limit: without them a log that is full of holes could not go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogState:
@@ -80,6 +83,11 @@ class Limits:
 
     log_bytes: int = 256 << 20
     total_bytes: int = 4 << 30
+
+    def allow(self, log_bytes: int, total_bytes: int, *, names_hole: bool) -> bool:
+        """Whether so many bytes may be held of one log and of all, the last ones of a record that may name a hole."""
+        spare = HOLE_RESERVE if names_hole else 0
+        return log_bytes <= self.log_bytes + spare and total_bytes <= self.total_bytes + spare
 
 
 class Ledger:

@@ -51,10 +51,10 @@ class Change:
 def write(connection: sqlite3.Connection, change: Change, known: Mapping[bytes, int], now_ms: int) -> dict[bytes, int]:
     """Write `change` and return the logs' rows: `known` and new ones."""
     rows = {**known, **_begin_logs(connection, change.states.values(), known)}
+    for log_id, first, end in change.dropped:  # others may take their place
+        _drop(connection, rows[log_id], first, end)
     _write_records(connection, change.early, rows, now_ms)
     _hold(connection, change.early, rows)
-    for log_id, first, end in change.dropped:
-        _drop(connection, rows[log_id], first, end)
     _write_records(connection, change.stored, rows, now_ms)
     _name_holes(connection, change.holes, rows)
     _write_logs(connection, change, rows, now_ms)

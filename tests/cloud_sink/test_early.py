@@ -186,6 +186,48 @@ def test_an_early_record_that_contradicts_another_is_asked_for_in_order(
     assert reader.battery(BATTERY).refused == {"fork": 2}
 
 
+@pytest.mark.parametrize("early", [False, True], ids=["batch", "early"])
+@pytest.mark.parametrize("held", [(7, 8), (8, 9), (9, 10), (6, 11)], ids=["before", "at", "after", "all"])
+def test_a_gap_record_that_the_chain_waits_for_takes_the_place_of_what_contradicts_it(
+    ingest: Ingest, reader: Reader, database: Database, gateway_key: FileSigner, held: tuple[int, int], *, early: bool
+) -> None:
+    """Else the log could never go on: what is held is of a history whose records 5 and 6 will not come."""
+    writer = Writer(gateway_key)
+    raws = [writer.event() for _ in range(8)]
+    clone = Writer(gateway_key, boot=b"B" * 8, head=Head(held[0], bytes(32)))
+    gap, after = writer.hole(5, 6, 2), writer.event()
+    send(ingest, *raws[:5])
+    assert codes(send_early(ingest, *[clone.event() for _ in range(*held)])) == []
+    assert codes(send_early(ingest, gap) if early else send(ingest, gap)) == [Refusal.AHEAD]
+    assert reader.battery(BATTERY).refused == {"fork": 1}
+    left = [(6, 7)] if held[0] == 6 else []  # what comes before the contradiction is still nobody's
+    assert ask(ingest, NOWHERE).held == {LOG_ID: [*left, (8, 9)]}
+    restarted = Ingest(Store(database), ingest._signer, SINK, lambda: NOW_MS)
+    assert restarted._ledger.aside(LOG_ID).early_bytes == ingest._ledger.aside(LOG_ID).early_bytes
+    if not left:
+        whole = exchange.encode_batch([raws[7], after], [Whole(LOG_ID, 5, 10)])
+        assert codes(exchange.decode_reply(restarted.handle(whole))) == []
+        assert stored(database) == [*raws[:5], raws[7], gap, after]
+        tallies = reader.tallies()
+        assert tallies.verified == 8
+        assert tallies.bytes == sum(map(len, stored(database)))
+
+
+def test_a_gap_record_that_the_chain_does_not_wait_for_gives_nothing_up(
+    ingest: Ingest, gateway_key: FileSigner, sink_key: FileSigner
+) -> None:
+    writer = Writer(gateway_key)
+    raws = [writer.event() for _ in range(8)]
+    clone = Writer(gateway_key, boot=b"B" * 8, head=Head(8, bytes(32)))
+    gap = writer.hole(5, 6, 2)
+    send(ingest, *raws[:4])
+    assert codes(send_early(ingest, clone.event())) == []
+    assert codes(send_early(ingest, gap)) == [Refusal.AHEAD]
+    aside = ingest._ledger.aside(LOG_ID)
+    assert (aside.early.range_of(8), bool(aside.holes)) == ((8, 9), False)
+    assert position(ingest, sink_key) == 4
+
+
 def test_many_early_records_are_moved_in_steps(
     open_ingest: Callable[[], Ingest],
     database: Database,

@@ -20,7 +20,8 @@ class Lane:
     first that no receipt covers. Nothing is asked or sent before `wait_until`. `halted` says why the log is not getting
     on. Out of turn: `held` is what the sink says it has, `flying` what is under way, `passed` what need not be looked
     at again when the newest go first. Every event below `events` and every record but telemetry below `urgent` is
-    flying, held or receipted. `holes` is what the log's own gap records name as removed.
+    flying, held or receipted. `holes` is what the log's own gap records name as removed; those of them that stand below
+    `named` were sent in a batch since it was last in doubt whether the sink has them.
     """
 
     log_id: bytes
@@ -39,6 +40,7 @@ class Lane:
     holes: Ranges = field(default_factory=Ranges)
     events: int = 0
     urgent: int = 0
+    named: int = 0
     present_from: float = 0.0  # when the newest snapshot may go out of turn again
     early_from: float = 0.0  # nothing goes out of turn before
     full_wait_s: float = FULL_WAIT_S
@@ -80,7 +82,7 @@ class Lane:
         """Start over after a lost connection: what was under way may or may not have arrived."""
         self.next = None
         self.in_flight = 0
-        self.barren = 0
+        self.barren = self.named = 0
         for first, _ in self.flying:
             self._rewind(first)
         self.flying = Ranges()
@@ -151,6 +153,7 @@ class Lane:
         if self.in_flight == 0 and self.next is not None and self.confirmed < self.held.next_missing(self.next):
             self.next = None
             self.barren += 1
+            self.named = 0
 
     def halt(self, why: str, until: float) -> None:
         """Stop sending until `until`, then ask the sink again."""
@@ -161,6 +164,7 @@ class Lane:
     def postpone(self, until: float) -> None:
         """Send nothing until then, and ask the sink first."""
         self.next = None
+        self.named = 0
         self.wait_until = until
 
     def _rewind(self, number: int) -> None:

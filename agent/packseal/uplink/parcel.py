@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from packseal.core import exchange
 from packseal.core.exchange import Whole
+from packseal.core.holes import hole_of
+from packseal.core.record import parse
 from packseal.uplink.lane import Lane
 from packseal.uplink.outbox import Outbox
 from packseal.uplink.plan import Part, Wish
@@ -67,6 +69,10 @@ class Parcel:
                     lane.events = max(lane.events, self.end)
             case Part.NEWEST:
                 lane.passed.add(self.end, self.wish.end)
+            case Part.NAMES:
+                lane.named = self.end
+                if self.entries:
+                    lane.next = None  # what is held is then told anew: some of it may have been given up
             case Part.TURN:
                 lane.next = self.end
 
@@ -94,6 +100,11 @@ def pack(outbox: Outbox, wish: Wish, limit_records: int, limit_bytes: int) -> Pa
         case Part.NEWEST:
             found = outbox.entries(log_id, wish.start, wish.end, limit_records, limit_bytes, newest_first=True)
             return Parcel(wish, _unsent(wish, found), found[0][0] if found else wish.start)
+        case Part.NAMES:
+            limits = limit_records, limit_bytes
+            found = outbox.entries(log_id, wish.start, wish.end, *limits, urgent=True, snapshots=False)
+            names = [(sequence, raw) for sequence, raw in found if hole_of(parse(raw)) is not None]
+            return Parcel(wish, names, found[-1][0] + 1 if found else wish.end)
         case Part.TURN:
             found = outbox.entries(log_id, wish.start, wish.end, limit_records, limit_bytes)
             return _in_turn(wish, found)

@@ -1,7 +1,9 @@
 """Plan: which records go next. Pure: lanes, terms and the time in, one wish out.
 
 In this order: the newest snapshot of every battery when there is a backlog, then events, gaps and lifecycle records
-when it is long, then the backlog itself. A gap record that names a hole always goes before the record after the hole.
+when it is long, then the backlog itself. A gap record that names a hole always goes before the record after the hole;
+where the sink takes none out of turn, or does not get on, those of all holes go in a batch, held there or not: what it
+holds of a number may be another record, of a log that was forked.
 """
 
 from collections.abc import Iterable
@@ -22,6 +24,7 @@ class Part(Enum):
     EVENTS = auto()  # events, gaps and lifecycle records, oldest first
     URGENT = auto()  # these and snapshots, oldest first
     NEWEST = auto()  # everything, newest first
+    NAMES = auto()  # gap records that name holes, oldest first, whatever is held
     TURN = auto()  # everything, in its turn
 
 
@@ -41,7 +44,7 @@ class Wish:
     @property
     def early(self) -> bool:
         """Whether these records are out of turn."""
-        return self.part is not Part.TURN
+        return self.part not in (Part.NAMES, Part.TURN)
 
 
 def next_wish(lanes: Iterable[Lane], terms: Terms, now: float) -> Wish | None:
@@ -52,7 +55,7 @@ def next_wish(lanes: Iterable[Lane], terms: Terms, now: float) -> Wish | None:
     """
     ready = [lane for lane in lanes if lane.sends(now, ordered=terms.ordered)]
     ready.sort(key=lambda lane: (lane.in_flight, lane.turn))
-    for part in (_present, _events, _urgent, _backlog):
+    for part in (_present, _events, _urgent, _names, _backlog):
         for lane in ready:
             wish = part(lane, terms, now)
             if wish is not None and wish.start < wish.end:
@@ -81,6 +84,13 @@ def _urgent(lane: Lane, terms: Terms, now: float) -> Wish | None:
     return Wish(lane, Part.URGENT, max(lane.urgent, lane.next or 0), lane.end.next_sequence, pressing=True)
 
 
+def _names(lane: Lane, terms: Terms, now: float) -> Wish | None:
+    doubtful = lane.barren > 0 or not _early(lane, terms, now)
+    if terms.take is not Take.EVERYTHING or not terms.early or not doubtful or lane.hole_ahead is None:
+        return None
+    return Wish(lane, Part.NAMES, max(lane.named, lane.next or 0), lane.end.next_sequence)
+
+
 def _backlog(lane: Lane, terms: Terms, now: float) -> Wish | None:
     if terms.take is not Take.EVERYTHING:
         return None
@@ -91,7 +101,7 @@ def _backlog(lane: Lane, terms: Terms, now: float) -> Wish | None:
             return newest
     hole = lane.hole_ahead
     if hole is not None:
-        if terms.early and (lane.flying or lane.events < end):
+        if terms.early and lane.named < end and (lane.flying or lane.events < end):
             end = hole  # its gap record is not yet at the sink
         return Wish(lane, Part.TURN, lane.held.next_missing(lane.next or 0), end)
     start = lane.next or 0

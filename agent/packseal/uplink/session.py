@@ -147,7 +147,7 @@ class Session:
         except StorageError as error:
             self._shared.landing.halt(wish.lane, str(error))
             return
-        if parcel.lost is not None and parcel.is_empty:
+        if parcel.lost is not None and parcel.lost == wish.start:
             await self._miss(wish.lane, parcel.lost)
             return
         now = asyncio.get_running_loop().time()

@@ -19,7 +19,8 @@ HOLE = b""
 class TrialSink:
     """Verifies, stores contiguously, answers with receipts. `busy` refusals are given first, then work begins.
 
-    What comes early is kept in `early`, at most `early_limit` records of a log; an older sink does not know it.
+    What comes early is kept in `early`, at most `early_limit` records of a log; an older sink does not know it. A gap
+    record that names a hole is kept there in any case, and in place of another record.
     """
 
     def __init__(self, signer: FileSigner, gateway: cose.PublicKey) -> None:
@@ -84,6 +85,8 @@ class TrialSink:
             self.busy -= 1
             return [Refused(log_id, Refusal.BUSY, header.sequence, "later")]
         self._join(log_id, header.sequence)
+        if header.sequence > len(held) and not self.older and hole_of(record.parse(raw)) is not None:
+            return self._put_aside(raw)
         if header.sequence > len(held):
             return [Refused(log_id, Refusal.AHEAD, header.sequence, f"{len(held)} comes next")]
         if header.sequence < len(held):
@@ -101,9 +104,16 @@ class TrialSink:
             return []
         if len(early) >= self.early_limit:
             return [Refused(header.log_id, Refusal.AHEAD, header.sequence, "no room")]
-        self._learn(record.verify(raw, self._gateway))
-        early[header.sequence] = raw
-        self.arrivals.append((time.monotonic(), header.log_id, header.sequence))
+        return self._put_aside(raw)
+
+    def _put_aside(self, raw: bytes) -> list[Refused]:
+        entry = record.verify(raw, self._gateway)
+        self._learn(entry)
+        if self.early[entry.header.log_id].get(entry.header.sequence) == raw:
+            self.repeated += 1
+            return []
+        self.early[entry.header.log_id][entry.header.sequence] = raw
+        self.arrivals.append((time.monotonic(), entry.header.log_id, entry.header.sequence))
         return []
 
     def _append(self, raw: bytes, *, new: bool = True) -> list[Refused]:
