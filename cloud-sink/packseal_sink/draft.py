@@ -59,11 +59,13 @@ class Draft:
         self.torn: set[bytes] = set()
         self.ripe: set[bytes] = set()
 
-    def believe(self, whole: Iterable[Whole]) -> None:
-        """Take the gateway's word on whole stretches; to be called before its records, which must then ascend."""
+    def believe(self, whole: Iterable[Whole], entries: Iterable[Record]) -> None:
+        """Take the gateway's word on whole stretches, but not on the numbers of the records that come with it."""
         for stretch in whole:
             said = self.whole.setdefault(stretch.log_id, self._ledger.room.whole(stretch.log_id).copy())
             said.add(stretch.first, stretch.end)
+        for header in (entry.header for entry in entries if entry.header.log_id in self.whole):
+            self.whole[header.log_id].remove(header.sequence, header.sequence + 1)
 
     def take(self, entry: Record, *, early: bool = False) -> None:
         """Decide about one verified record, which is out of turn on purpose when `early`."""
@@ -162,9 +164,8 @@ class Draft:
             self._put_aside(state, entry)
 
     def _put_aside(self, state: LogState, entry: Record) -> None:
-        log_id, sequence, size = state.log_id, entry.header.sequence, len(entry.raw)
-        self.states.setdefault(log_id, state)
-        aside = self._own_aside(log_id)
+        sequence, size, aside = entry.header.sequence, len(entry.raw), self._own_aside(state.log_id)
+        self.states.setdefault(state.log_id, state)
         aside.early.add(sequence, sequence + 1)
         aside.early_bytes += size
         self._early_bytes += size

@@ -176,8 +176,7 @@ class Ingest:
         good = [entry for entry in entries if isinstance(entry, Record)]
         if len(good) < len(entries):
             return entries
-        draft.believe(content.whole)
-        # In order, so that no number is passed over whose record comes later in the same request.
+        draft.believe(content.whole, good)  # no number is passed over whose record comes later in the same request
         good.sort(key=lambda entry: entry.header.sequence)
         return [*good]
 

@@ -228,6 +228,24 @@ def test_a_gap_record_that_the_chain_does_not_wait_for_gives_nothing_up(
     assert position(ingest, sink_key) == 4
 
 
+def test_no_record_is_passed_over_that_comes_in_the_same_request_though_another_history_has_removed_it(
+    ingest: Ingest, database: Database, gateway_key: FileSigner
+) -> None:
+    """Number 6 was removed there, and what follows it was held early; here it comes, and more is held after a hole."""
+    writer = Writer(gateway_key)
+    raws = [writer.event() for _ in range(10)]
+    clone = Writer(gateway_key, boot=b"B" * 8, head=Head(7, bytes(32)))
+    gap = writer.hole(9, 9, 1)
+    send(ingest, *raws[:5])
+    assert codes(send_early(ingest, clone.event(), clone.hole(6, 6, 1), gap)) == []
+    request = exchange.encode_batch([raws[5], raws[6]], [Whole(LOG_ID, 5, 10)])
+    assert codes(exchange.decode_reply(ingest.handle(request))) == [Refusal.AHEAD]
+    assert stored(database) == [*raws[:7], gap], "the other history's are given up"
+    request = exchange.encode_batch([raws[7], raws[8]], [Whole(LOG_ID, 7, 10)])
+    assert codes(exchange.decode_reply(ingest.handle(request))) == []
+    assert stored(database) == [*raws[:9], gap]
+
+
 def test_many_early_records_are_moved_in_steps(
     open_ingest: Callable[[], Ingest],
     database: Database,

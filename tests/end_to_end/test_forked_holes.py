@@ -135,6 +135,22 @@ def test_gap_records_of_several_holes_meet_early_records_of_another_history(pair
 
 
 @both_ways
+def test_what_is_sent_is_not_passed_over_by_the_word_of_another_history(pair: Pair, way: Way) -> None:
+    """There, 2 and 3 were removed, and what follows is held early; here they are left, and there is a hole later."""
+    write(pair, SNAPSHOT, SNAPSHOT)
+    send(pair, 0, 2)
+    copy(pair)
+    write(pair, TELEMETRY, TELEMETRY, SNAPSHOT)
+    drop(pair, 2, 3)
+    send(pair, 4, 6, early=True)
+    put_back(pair)
+    write(pair, SNAPSHOT, SNAPSHOT, SNAPSHOT, EVENT, TELEMETRY, EVENT)
+    drop(pair, 6, 6)
+    write(pair, SNAPSHOT, EVENT, TELEMETRY)
+    check_delivered(pair, way)
+
+
+@both_ways
 @pytest.mark.parametrize("other_end", [4, 5, 6, 7, 8, 12], ids=str)
 def test_the_sink_stands_at_or_in_a_hole_of_which_the_gateway_cannot_check_the_hash(
     pair: Pair, other_end: int, way: Way
