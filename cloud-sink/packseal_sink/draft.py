@@ -45,27 +45,23 @@ class Draft:
         self.states: dict[bytes, LogState] = {}
         self.asides: dict[bytes, Aside] = {}
         self.whole: dict[bytes, Ranges] = {}
-        self.stored: list[Record] = []
-        self.early: list[Record] = []
-        self.holes: list[Record] = []
-        self.moved: set[bytes] = set()
+        self.stored, self.early, self.holes = list[Record](), list[Record](), list[Record]()
         self.dropped: list[tuple[bytes, int, int]] = []
         self.waiting: defaultdict[bytes, dict[int, Record]] = defaultdict(dict)
-        self.duplicates: Counter[bytes] = Counter()
-        self.questions: Counter[bytes] = Counter()
-        self.refused: list[Note] = []
-        self.told: list[Refused] = []
+        self.duplicates, self.questions = Counter[bytes](), Counter[bytes]()
+        self.refused, self.told = list[Note](), list[Refused]()
         self.touched: dict[bytes, None] = {}
-        self.torn: set[bytes] = set()
-        self.ripe: set[bytes] = set()
+        self.moved, self.torn, self.ripe = set[bytes](), set[bytes](), set[bytes]()
 
     def believe(self, whole: Iterable[Whole], entries: Iterable[Record]) -> None:
         """Take the gateway's word on whole stretches, but not on the numbers of the records that come with it."""
         for stretch in whole:
             said = self.whole.setdefault(stretch.log_id, self._ledger.room.whole(stretch.log_id).copy())
             said.add(stretch.first, stretch.end)
-        for header in (entry.header for entry in entries if entry.header.log_id in self.whole):
-            self.whole[header.log_id].remove(header.sequence, header.sequence + 1)
+        for entry in entries:
+            log_id, sequence = entry.header.log_id, entry.header.sequence
+            if log_id in self.whole:  # from a rival on, what is held is not the history that this is said of
+                self.whole[log_id].remove(sequence, 1 << SEQUENCE_BITS if self._has_rival(entry) else sequence + 1)
 
     def take(self, entry: Record, *, early: bool = False) -> None:
         """Decide about one verified record, which is out of turn on purpose when `early`."""
@@ -146,12 +142,10 @@ class Draft:
             self._tear(entry, Refusal.FORK, "another record with this sequence number is stored: the log was forked")
 
     def _held_already(self, state: LogState, entry: Record) -> None:
-        log_id, sequence = state.log_id, entry.header.sequence
-        held = self._link(log_id, sequence)
-        if held is not None and held.hash == entry.hash:
-            self.duplicates[log_id] += 1
-        else:
+        if self._has_rival(entry):
             self._contradicts(state, entry, "another record with this number is held early")
+        else:
+            self.duplicates[state.log_id] += 1
 
     def _hold(self, state: LogState, entry: Record) -> None:
         sequence, size = entry.header.sequence, len(entry.raw)
@@ -247,6 +241,12 @@ class Draft:
     def _fits(self, entry: Record) -> bool:
         """Whether the stored or held neighbours of `entry` are chained to it."""
         return first_misfit(entry, partial(self._link, entry.header.log_id)) is None
+
+    def _has_rival(self, entry: Record) -> bool:
+        """Whether another record with this number is held early."""
+        log_id, sequence = entry.header.log_id, entry.header.sequence
+        held = self._link(log_id, sequence) if sequence in self._aside(log_id).early else None
+        return held is not None and held.hash != entry.hash
 
     def _link(self, log_id: bytes, sequence: int, more: int = 1) -> Link | None:
         """Return how a stored or held record is chained; of held ones, `more` are looked up at once."""

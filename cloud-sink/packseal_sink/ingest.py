@@ -177,6 +177,8 @@ class Ingest:
         if len(good) < len(entries):
             return entries
         draft.believe(content.whole, good)  # no number is passed over whose record comes later in the same request
+        for stretch in content.whole:
+            draft.follow(stretch.log_id)
         good.sort(key=lambda entry: entry.header.sequence)
         return [*good]
 

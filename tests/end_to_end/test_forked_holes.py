@@ -151,6 +151,23 @@ def test_what_is_sent_is_not_passed_over_by_the_word_of_another_history(pair: Pa
 
 
 @both_ways
+def test_the_last_record_before_a_hole_is_sent_though_the_sink_holds_one_of_that_number(pair: Pair, way: Way) -> None:
+    """The held one fits what both have before it; the record after it, which would tell them apart, was removed."""
+    write(pair, SNAPSHOT, SNAPSHOT, TELEMETRY, EVENT)
+    send(pair, 0, 2)
+    copy(pair)
+    write(pair, EVENT)
+    send(pair, 4, 5, early=True)
+    put_back(pair)
+    write(pair, SNAPSHOT, TELEMETRY, SNAPSHOT)
+    drop(pair, 2, 2)
+    drop(pair, 5, 5)
+    write(pair, SNAPSHOT)
+    check_delivered(pair, way)
+    assert pair.live() != [LOG_ID], "the fork was found, and a new log goes on"
+
+
+@both_ways
 @pytest.mark.parametrize("other_end", [4, 5, 6, 7, 8, 12], ids=str)
 def test_the_sink_stands_at_or_in_a_hole_of_which_the_gateway_cannot_check_the_hash(
     pair: Pair, other_end: int, way: Way

@@ -21,7 +21,8 @@ class Lane:
     on. Out of turn: `held` is what the sink says it has, `flying` what is under way, `passed` what need not be looked
     at again when the newest go first. Every event below `events` and every record but telemetry below `urgent` is
     flying, held or receipted. `holes` is what the log's own gap records name as removed; those of them that stand below
-    `named` were sent in a batch since it was last in doubt whether the sink has them.
+    `named` were sent in a batch since it was last in doubt whether the sink has them. `ours`: taken out of turn by the
+    sink since we run; what it held before may be of another history.
     """
 
     log_id: bytes
@@ -38,6 +39,7 @@ class Lane:
     flying: Ranges = field(default_factory=Ranges)
     passed: Ranges = field(default_factory=Ranges)
     holes: Ranges = field(default_factory=Ranges)
+    ours: Ranges = field(default_factory=Ranges)
     events: int = 0
     urgent: int = 0
     named: int = 0
@@ -63,6 +65,13 @@ class Lane:
         if start in self.holes:
             return start
         return self.holes.next_first(start)
+
+    def doubts(self, number: int) -> bool:
+        """Return whether what the sink holds of `number` may be another record, and none after it would show that.
+
+        The record after it names its hash; where that one was removed, only the record itself can tell.
+        """
+        return number in self.held and number not in self.ours and number + 1 in self.holes
 
     def asks(self, now: float) -> bool:
         """Return whether the sink should now be asked for its position."""
@@ -100,6 +109,7 @@ class Lane:
         for first, end in self.held:
             if (lacking := told.next_missing(max(first, position))) < end:
                 self._rewind(lacking)
+                self.ours = Ranges()
         self.held = told
         self.held.discard(0, position)
         self.passed = Ranges()
@@ -110,6 +120,7 @@ class Lane:
             self.confirmed = sequence + 1
             self.barren = self.busy = 0
             self.held.discard(0, self.confirmed)
+            self.ours.discard(0, self.confirmed)
             self.passed.discard(0, self.confirmed)
             if self.next is not None:
                 self.next = max(self.next, self.confirmed)
@@ -129,6 +140,7 @@ class Lane:
         for first, end in spans(numbers):
             self.flying.discard(first, end)
             self.passed.add(max(first, self.confirmed), end)
+            self.ours.add(max(first, self.confirmed), end)
         self.full_wait_s = FULL_WAIT_S
 
     def refused_early(self, numbers: Sequence[int]) -> None:

@@ -141,4 +141,11 @@ def _unsent(wish: Wish, found: Sequence[Entry]) -> Sequence[Entry]:
     lane = wish.lane
     if not lane.held and not lane.flying and wish.part is not Part.PRESENT:
         return found
-    return [e for e in found if wish.start <= e[0] < wish.end and e[0] not in lane.held and e[0] not in lane.flying]
+    there = {sequence for sequence, _ in found} if wish.part is Part.TURN else ()
+    return [
+        (sequence, raw)
+        for sequence, raw in found
+        if wish.start <= sequence < wish.end
+        and sequence not in lane.flying
+        and (sequence not in lane.held or (there and sequence + 1 not in there and lane.doubts(sequence)))
+    ]

@@ -103,7 +103,8 @@ def _backlog(lane: Lane, terms: Terms, now: float) -> Wish | None:
     if hole is not None:
         if terms.early and lane.named < end and (lane.flying or lane.events < end):
             end = hole  # its gap record is not yet at the sink
-        return Wish(lane, Part.TURN, lane.held.next_missing(lane.next or 0), end)
+        start = lane.held.next_missing(lane.next or 0)
+        return Wish(lane, Part.TURN, start - 1 if start and lane.doubts(start - 1) else start, end)
     start = lane.next or 0
     while (after := lane.flying.next_missing(lane.held.next_missing(start))) != start:
         start = after
