@@ -1,7 +1,9 @@
 """What a day of recording writes to the device, against a commit per sample.
 
 Each writes to an ext4 of its own on a loop device, and what is counted are the sectors that the kernel hands to that
-device: data, file system journal and SQLite's own journal alike. Ours is what the agent's journal does in a day: a
+device: data, file system journal and SQLite's own journal alike. After each minute all is written back, as a kernel
+does in the 60 s until the next one (dirty_expire_centisecs is 30 s, ext4's commit 5 s): times of files and SQLite's
+index of its write-ahead log cost as much as the records. Ours is what the agent's journal does in a day: a
 synced transaction a minute with the window's records and the meter's state, and one with the sink's receipt for them.
 The peers commit each sample of the same signals, one signed message, before they take the next: SQLite as it comes
 (a rollback journal, synchronous=FULL), and with a write-ahead log, which is the least that SQLite can do.
@@ -26,9 +28,10 @@ from packseal.journal.store import Journal
 from packseal.keys.file import FileSigner
 
 SIZE_MB = 256
+BYTES_PER_MB = 1 << 20
 SECTOR_BYTES = 512  # of /sys/block/*/stat, whatever the device's own are
 WRITTEN = 6  # the seventh field: sectors written, Documentation/block/stat.rst
-SAMPLES_PER_DAY = 86_400
+SAMPLES_PER_DAY, SAMPLES_PER_MINUTE = 86_400, 60
 ALIGNED = 60
 """Minutes before the counting begins, in which the files get their first pages."""
 
@@ -46,7 +49,7 @@ def measure(effort: Effort) -> list[Row]:
         _written(lambda folder, mode=mode: _commit(folder, samples, mode)) * SAMPLES_PER_DAY / samples  # type: ignore[misc]
         for mode in ("DELETE", "WAL")
     )
-    note = f"sectors written to an ext4 of its own by {count} windows of 60 s, two records each, and their receipts"
+    note = f"MB of 1024² bytes written to an ext4 of its own by {count} windows of 60 s, two records each, and receipts"
     after = (
         f"in {samples:,} commits. Any commit writes a page of 4 kB, so that 354 MB a day are the least for this peer"
     )
@@ -75,7 +78,7 @@ def _written(work: Callable[[Path], Iterator[None]]) -> float:
         began = sectors()
         for _ in steps:
             pass
-        return (sectors() - began) * SECTOR_BYTES / 1e6
+        return (sectors() - began) * SECTOR_BYTES / BYTES_PER_MB
 
 
 def _record(folder: Path, count: int) -> Iterator[None]:
@@ -90,6 +93,7 @@ def _record(folder: Path, count: int) -> Iterator[None]:
             journal.acknowledge(
                 exchange.verify_receipt(exchange.write_receipt(envelope, end, last.wall_ms), sink.public)
             )
+            os.sync()
             if number == ALIGNED:
                 yield
     yield
@@ -101,8 +105,10 @@ def _commit(folder: Path, count: int, mode: str) -> Iterator[None]:
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("CREATE TABLE sample (id INTEGER PRIMARY KEY, raw BLOB)")
     yield
-    for message in messages(FileSigner(Ed25519PrivateKey.generate()), count):
+    for number, message in enumerate(messages(FileSigner(Ed25519PrivateKey.generate()), count)):
         connection.execute("INSERT INTO sample (raw) VALUES (?)", (message,))
+        if number % SAMPLES_PER_MINUTE == 0:
+            os.sync()
     connection.close()
     yield
 

@@ -259,9 +259,9 @@ class Reader:
 
     def _stats_of(self, log: Log) -> LogStats:
         place = self._place(log.log_id)
-        columns = "delivered, bytes, records" if self._version > 1 else "delivered, bytes, 0"
+        columns, delivered = "bytes, records" if self._version > 1 else "bytes, 0", self.delivered(log.log_id)
         # One of the two literals above.
-        ((delivered, size, records),) = self._all(f"SELECT {columns} FROM log WHERE id = ?", place.row)  # noqa: S608
+        ((size, records),) = self._all(f"SELECT {columns} FROM log WHERE id = ?", place.row)  # noqa: S608
         limits = "WHERE id >= ? AND id < ? ORDER BY id"
         first = next(self._records(f"{limits} LIMIT 1", place.start, place.end), None)
         last = self.last(log.log_id)

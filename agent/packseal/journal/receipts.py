@@ -25,6 +25,14 @@ def make(connection: sqlite3.Connection) -> None:
     connection.execute(TABLE)
 
 
+def write(connection: sqlite3.Connection, row: int, start: int, receipt: Receipt) -> None:
+    """Make it the newest of its log, whose number is `row`, unless there is a newer one. Arguments as for `keep`."""
+    end = receipt.sequence + 1
+    query = "UPDATE log SET delivered = ?, receipt = ? WHERE id = ? AND delivered < ?"
+    if connection.execute(query, (end, receipt.raw, row, end)).rowcount:
+        keep(connection, start, receipt)
+
+
 def keep(connection: sqlite3.Connection, start: int, receipt: Receipt) -> None:
     """Keep a receipt unless one for little less is kept; `start` is the id of its log's record 0. In a transaction."""
     make(connection)

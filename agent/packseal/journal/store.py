@@ -5,19 +5,19 @@ Synchronous, and used by one thread at a time. A record that `append` has return
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from packseal.core import chain
 from packseal.core.chain import Head, SealedRecord
-from packseal.core.errors import FormatError, StorageError, VerifyError
+from packseal.core.errors import StorageError, VerifyError
 from packseal.core.exchange import Receipt
 from packseal.core.holes import Hole
-from packseal.core.record import Record, parse, record_hash
-from packseal.journal import database, receipts, regaining, removal
+from packseal.core.record import record_hash
+from packseal.journal import database, following, receipts, regaining, removal
 from packseal.journal.reading import SEQUENCE_BITS, Log, LogKind, LogStats, Place, Reader
 from packseal.journal.regaining import Identity
 
@@ -36,6 +36,8 @@ class Journal(Reader):
         self._held = Identity.of(path)
         self._is_in_doubt = False
         self._ends: dict[bytes, Head] = {}  # what was acknowledged since it was opened
+        self._waiting: dict[bytes, Receipt] = {}  # newer than what is stored, to be written with the next append
+        self._waits_since_s = 0.0
         self.trouble = ""
 
     @classmethod
@@ -74,6 +76,9 @@ class Journal(Reader):
 
     def close(self) -> None:
         """Close the file; may be called twice. A crash instead of this costs nothing but the next start's recovery."""
+        with suppress(StorageError):  # the sink repeats them
+            self.settle()
+        self._waiting.clear()
         self._connection.close()
         if self._lock is not None:
             self._lock.release()
@@ -114,12 +119,13 @@ class Journal(Reader):
         self._regain()
         place = self._place(log_id)
         with self._transaction():
-            entries = self._check_follows(log_id, records)
+            entries = following.parsed(log_id, self.head(log_id), records)
             self._connection.executemany(
                 "INSERT INTO record (id, kind, wall_ms, hash, raw) VALUES (?, ?, ?, ?, ?)",
                 [(place.start + r.sequence, int(r.kind), r.wall_ms, r.hash, r.raw) for r in records],
             )
             self._grow(place, len(records), sum(len(r.raw) for r in records))
+            self._write_receipts()
             if removal.note(self._connection, place.start, entries):
                 self._holes.pop(log_id, None)
             if removed:
@@ -129,15 +135,18 @@ class Journal(Reader):
                 self._connection.execute("UPDATE log SET state = ?, state_hash = ? WHERE id = ?", values)
         if not self._connection.in_transaction:
             self._note_end(log_id, records)
+            self._waiting.clear()
 
     def acknowledge(self, receipt: Receipt) -> None:
         """Keep a verified receipt; an older one than we have is ignored, and one for a record that we have removed.
+
+        It is written with the next append, `settle` or `close`, where it costs least of the disk; a crash before costs
+        nothing, as the sink repeats it.
 
         Raises:
             VerifyError: it speaks of a record that is not ours.
         """
         self._regain()
-        place = self._place(receipt.log_id)
         ours = self.hash_of(receipt.log_id, receipt.sequence)
         if ours is None and self.is_removed(receipt.log_id, receipt.sequence):
             return  # nobody can tell; the next receipt covers it
@@ -146,14 +155,37 @@ class Journal(Reader):
                 f"the receipt for record {receipt.sequence} of log {receipt.log_id.hex()} names a record that this "
                 "journal does not hold"
             )
-        # Not synced: a power cut here forgets the receipt, and the sink repeats it when it is next asked.
+        if receipt.sequence >= self.delivered(receipt.log_id):
+            self._waits_since_s = self._waits_since_s if self._waiting else time.monotonic()
+            self._waiting[receipt.log_id] = receipt
+            stored = super().delivered(receipt.log_id)
+            if not stored or receipt.sequence - stored >= receipts.KEEP_EVERY:
+                self.settle()
+
+    def delivered(self, log_id: bytes) -> int:
+        """Return the sequence number of the first record that no receipt covers."""
+        waiting = self._waiting.get(log_id)
+        return super().delivered(log_id) if waiting is None else waiting.sequence + 1
+
+    def receipt(self, log_id: bytes) -> bytes | None:
+        """Return the newest receipt as it was signed."""
+        waiting = self._waiting.get(log_id)
+        return super().receipt(log_id) if waiting is None else waiting.raw
+
+    def settle(self, after_s: float = 0.0) -> None:
+        """Write the receipts that have waited so long for an append; raises StorageError."""
+        if not self._waiting or time.monotonic() - self._waits_since_s < after_s or self._connection.in_transaction:
+            return
+        self._regain()
+        # Not synced: a power cut here forgets them, and the sink repeats them when it is next asked.
         with self._doubting(), database.unsynced_transaction(self._connection, self._path):
-            newer = self._connection.execute(
-                "UPDATE log SET delivered = ?, receipt = ? WHERE id = ? AND delivered < ?",
-                (receipt.sequence + 1, receipt.raw, place.row, receipt.sequence + 1),
-            )
-            if newer.rowcount:
-                receipts.keep(self._connection, place.start, receipt)
+            self._write_receipts()
+        self._waiting.clear()
+
+    def _write_receipts(self) -> None:
+        for log_id, receipt in self._waiting.items():
+            place = self._place(log_id)
+            receipts.write(self._connection, place.row, place.start, receipt)
 
     @contextmanager
     def together(self) -> Iterator[sqlite3.Connection]:
@@ -187,20 +219,6 @@ class Journal(Reader):
                     f"{self._path} is damaged: record {last.sequence} of log {log.log_id.hex()} is not what was "
                     "stored; packseal journal repair saves what is sound"
                 )
-
-    def _check_follows(self, log_id: bytes, records: Sequence[SealedRecord]) -> list[Record]:
-        head = self.head(log_id)
-        entries = []
-        for sealed in records:
-            try:
-                entry = parse(sealed.raw)
-                head = chain.advance(head, entry)
-                entries.append(entry)
-            except (FormatError, VerifyError) as error:
-                raise StorageError(f"not stored in log {log_id.hex()}: {error}") from error
-            if (entry.header.log_id, head) != (log_id, Head(sealed.sequence + 1, sealed.hash)):
-                raise StorageError(f"not stored in log {log_id.hex()}: record {sealed.sequence} is not what it says")
-        return entries
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

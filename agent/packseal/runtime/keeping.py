@@ -28,6 +28,8 @@ DISK_SHARE = 10
 TOLD_AFTER_S = 30.0
 RETRY_S = 60.0
 ASKS_WITHIN_S = 10.0
+SETTLED_S = 90.0
+"""A receipt is written alone when no window has been sealed for so long: one and a half of the default window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Keeper:
             return None
 
     def _next(self, log_id: bytes) -> Step | None:
+        self._desk.journal.settle(SETTLED_S)
         tight, most = self._tight()
         forgot = self._forget(bool(tight))
         found = None if forgot else self._shrink(log_id, most) if tight else self._age(log_id)
