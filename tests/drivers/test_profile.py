@@ -112,7 +112,7 @@ def test_a_field_that_no_frame_can_hold_is_told(tmp_path: Path, field: str, said
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is it bmw/i3. packseal profiles lists them"):
+    with pytest.raises(ConfigError, match=r"is it bmw/i3\? packseal profiles lists them"):
         profile.load("bmw/i9")
     with pytest.raises(ConfigError, match=r"cannot read .*none.toml: No such file"):
         profile.load("none.toml", tmp_path)
