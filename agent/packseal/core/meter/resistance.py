@@ -43,6 +43,8 @@ WINDOW_SD = 0.03
 """Relative: how far the 10 s resistance moves between 30 and 70 % charge, in the same data."""
 SCATTER_SD = 0.04
 """Relative scatter of single steps that is assumed on top of the one seen, since a few steps cannot show theirs."""
+GRAIN_SD = 6**-0.5
+"""Standard uncertainty of a difference of two voltages by the steps in which they are told: GUM 4.3.7, twice."""
 USELESS_SD = 0.35
 """Relative standard uncertainty beyond which no value is given."""
 MEDIAN_SD = 1.2533
@@ -54,11 +56,15 @@ NEEDS = frozenset({Quantity.PACK_CURRENT_A, Quantity.PACK_VOLTAGE_V})
 
 
 class Found(msgspec.Struct, array_like=True, gc=False):
-    """One step's resistance at 25 °C, and its standard uncertainty without the gain of the sensors."""
+    """One step's resistance at 25 °C, and its standard uncertainty without the gain of the sensors.
+
+    `grain_ohm`: what it is off by because the voltage is told in steps, another amount in each.
+    """
 
     ohm: float
     sd_ohm: float
     wall_ms: int
+    grain_ohm: float = 0.0
 
 
 class ResistanceState(msgspec.Struct):
@@ -67,6 +73,8 @@ class ResistanceState(msgspec.Struct):
     ten: list[list[Found]] = msgspec.field(default_factory=lambda: [[], [], []])
     one: list[Found] = msgspec.field(default_factory=list)
     heard: bool = False
+    grain_v: float | None = None
+    """The least by which the voltage was seen to change: the steps in which it is told."""
     risen: list[list[Found]] = msgspec.field(default_factory=lambda: [[], [], []])
 
 
@@ -84,6 +92,7 @@ class Resistance:
         self._declared, self._delivers = declared, delivers
         self._curve = curve or OpenCircuit(declared)
         self._watch = StepWatch(declared.rated_capacity_ah or 0.0, limit_ns)
+        self._last_v = 0.0
         self._warm: View | None = None
         self._charged: View | None = None
         self._works = delivers >= NEEDS and declared.rated_capacity_ah is not None
@@ -104,9 +113,17 @@ class Resistance:
             return
         if not self.state.heard:
             self.state.heard = True
+        self._look_at_grain(voltage_v)
         step = self._watch.feed(now, voltage_v, current_a)
         if step is not None:
             self._keep(step, view)
+
+    def _look_at_grain(self, voltage_v: float) -> None:
+        if voltage_v != self._last_v:
+            moved_v = abs(voltage_v - self._last_v)
+            if self.state.grain_v is None or moved_v < self.state.grain_v:
+                self.state.grain_v = moved_v
+            self._last_v = voltage_v
 
     def resume(self, gap_ns: int) -> None:  # noqa: ARG002  # however long: a step that is cut shows nothing
         """Go on after a stop: a step that it cut is lost."""
@@ -155,12 +172,11 @@ class Resistance:
         if window is None:
             return
         blur = hypot(warmth.sd, UNKNOWN_CHARGE_SD if charge_pct is None else WINDOW_SD)
-        if ten is not None:
-            _add(self.state.ten[window], ten, warmth.value, blur, view.wall_ms)
-        if other is not None:
-            _add(self.state.risen[window], other, warmth.value, blur, view.wall_ms)
-        if one is not None and window == MIDDLE:
-            _add(self.state.one, one, warmth.value, blur, view.wall_ms)
+        stepped_a = abs(step.moments[-1].current_a - step.moments[0].current_a)
+        grain_ohm = GRAIN_SD * (self.state.grain_v or 0.0) / max(stepped_a, least_a) * warmth.value
+        for seen, kept in ((ten, self.state.ten[window]), (other, self.state.risen[window]), (one, self.state.one)):
+            if seen is not None and (kept is not self.state.one or window == MIDDLE):
+                _add(kept, seen, warmth.value, blur, (view.wall_ms, grain_ohm))
 
     def _warmth(self, now_ns: int) -> Value | None:
         """Return the factor that takes a resistance to 25 °C, None where it is too hot or cold for that."""
@@ -189,7 +205,8 @@ class Resistance:
         found = recent if len(recent) >= ENOUGH else found[-ENOUGH:]
         ohm = _median([f.ohm for f in found])
         spread = MAD_TO_SD * _median([abs(f.ohm - ohm) for f in found])
-        scatter = MEDIAN_SD * hypot(spread, SCATTER_SD * ohm) / len(found) ** 0.5
+        grain = _median([f.grain_ohm for f in found])
+        scatter = MEDIAN_SD * hypot(spread, SCATTER_SD * ohm, grain) / len(found) ** 0.5
         gain = hypot(self._declared.current_uncertainty, self._declared.voltage_uncertainty) * ohm
         return Value(ohm, hypot(scatter, gain, _median([f.sd_ohm for f in found])))
 
@@ -223,8 +240,9 @@ def _window(charge_pct: float) -> int | None:
     return None
 
 
-def _add(found: list[Found], seen: Seen, factor: float, blur: float, wall_ms: int) -> None:
-    found.append(Found(seen.ohm * factor, hypot(seen.sd_ohm * factor, blur * seen.ohm * factor), wall_ms))
+def _add(found: list[Found], seen: Seen, factor: float, blur: float, told: tuple[int, float]) -> None:
+    """Keep it with its time and its grain."""
+    found.append(Found(seen.ohm * factor, hypot(seen.sd_ohm * factor, blur * seen.ohm * factor), *told))
     del found[:-KEPT]
 
 
