@@ -28,8 +28,8 @@ DISK_SHARE = 10
 TOLD_AFTER_S = 30.0
 RETRY_S = 60.0
 ASKS_WITHIN_S = 10.0
-SETTLED_S = 90.0
-"""A receipt is written alone when no window has been sealed for so long: one and a half of the default window."""
+SETTLED_S, WINDOWS = 90.0, 1.5
+"""A receipt is written alone when nothing has been sealed for so many windows, of which the default one has 60 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,12 @@ class Keeper:
     Args:
         desk: the journal.
         keep: the limits.
+        window_s: of the recordings.
     """
 
-    def __init__(self, desk: Desk, keep: Keep) -> None:
+    def __init__(self, desk: Desk, keep: Keep, window_s: float = SETTLED_S / WINDOWS) -> None:
         self._desk = desk
+        self._settled_s = WINDOWS * window_s
         self._keep = keep
         self._recorded: dict[bytes, float] = {}  # when its recorder last asked
         self._from: dict[tuple[bytes, Urgency, bool], int] = {}
@@ -91,7 +93,7 @@ class Keeper:
             return None
 
     def _next(self, log_id: bytes) -> Step | None:
-        self._desk.journal.settle(SETTLED_S)
+        self._desk.journal.settle(self._settled_s)
         tight, most = self._tight()
         forgot = self._forget(bool(tight))
         found = None if forgot else self._shrink(log_id, most) if tight else self._age(log_id)

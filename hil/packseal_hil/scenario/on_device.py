@@ -67,8 +67,11 @@ def counts(path: str) -> tuple[int, int]:
 
 def look(journal: str, status: str) -> dict[str, Any]:
     """Return what one look shows."""
-    document, pid = ask(status)
     sealed, receipted = counts(journal)
+    document, pid = ask(status)
+    if document and document["uplink"]:
+        # The newest receipt stands in the journal when the next window does.
+        receipted = max(receipted, sealed - document["uplink"]["records_outstanding"])
     found: dict[str, Any] = {"sealed": sealed, "receipted": receipted, "answers": bool(document)}
     if document:
         found["samples"] = sum(battery["samples"] for battery in document["batteries"])
